@@ -1,0 +1,1 @@
+"""How fast is it? Sampling, statistics and records kept apart."""

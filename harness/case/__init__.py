@@ -1,0 +1,1 @@
+"""YAML → Case: what is under test and at which points."""

@@ -1,0 +1,1 @@
+"""Does descent on it arrive?"""

@@ -1,0 +1,1 @@
+"""torch callable → computation graph: values on nodes, local partial derivatives on edges."""

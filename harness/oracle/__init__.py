@@ -1,0 +1,1 @@
+"""Independent derivatives, each with an error bar."""

@@ -1,0 +1,381 @@
+"""What every part of the harness speaks: outcomes, findings and the records a run is made of.
+
+Records are frozen values of numbers, strings, enums, tuples and records. They hold no tensors; unknown is None,
+and failed is an outcome with a reason. This module imports nothing of ours and neither torch nor numpy, so that
+reading results needs none of them. How records are written to disk is `harness.run.journal`'s job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+RECORD_VERSION = 1
+
+
+class Outcome(StrEnum):
+    """How a finding or a case ended; the members' order is from best to worst."""
+
+    PASS = "pass"
+    SKIPPED = "skipped"
+    VACUOUS = "vacuous"
+    INCONCLUSIVE = "inconclusive"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    ERROR = "error"
+    FAIL = "fail"
+
+    @property
+    def severity(self) -> int:
+        """Rank among the outcomes, 0 for PASS; a case is as bad as its worst unexcused finding."""
+        return list(Outcome).index(self)
+
+    @property
+    def ran(self) -> bool:
+        """Whether there is evidence behind the outcome (skipped, crashed and timed-out work has none)."""
+        return self in (Outcome.PASS, Outcome.FAIL, Outcome.VACUOUS, Outcome.INCONCLUSIVE)
+
+
+class ExitCode:
+    """What the command line ends with."""
+
+    PASSED = 0
+    FAILED = 1
+    USAGE = 2
+    UNDECIDED = 3
+    NOTHING_RAN = 5
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One comparison, with its outcome and the evidence for it.
+
+    `check` names what was compared with what ("reverse ~ ladder"); `index` is the worst entry of `input`, the one
+    whose `error` is largest in units of its `bar`. `actual` is the subject's number there, `expected` the oracle's.
+    `error` = |actual − expected|; PASS needs error ≤ bar. `resolution` is the smallest relative error of that input's gradient
+    that this comparison could have noticed (largest bar / largest entry). `digits` is the agreement in decimal
+    digits, norm-wise: −log₁₀(‖actual − expected‖ / ‖expected‖), capped at 17.
+    `excused` is the reason a case file gives for a failure it declares; an excused finding does not turn a case red.
+    """
+
+    check: str
+    outcome: Outcome
+    message: str
+    question: str = ""
+    """What is decided, apart from who answers: findings with one question back each other up."""
+    input: str | None = None
+    index: tuple[int, ...] | None = None
+    actual: float | None = None
+    expected: float | None = None
+    error: float | None = None
+    bar: float | None = None
+    bar_origin: str | None = None
+    resolution: float | None = None
+    digits: float | None = None
+    detection_limit: float | None = None
+    """Smallest ε of 10⁻¹, 10⁻², … at which (1+ε) times the subject's gradient was seen to fail this comparison."""
+    independent: bool = False
+    """Whether the oracle evaluates only the function, and so cannot share autograd's or the author's mistake."""
+    route: str | None = None
+    oracle: str | None = None
+    order: int = 1
+    dtype: str = "float64"
+    device: str = "cpu"
+    point: str = ""
+    dims: str = ""
+    seed: int | None = None
+    excused: str | None = None
+    command: str | None = None
+    """The exact command that repeats the finding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Error of a finite-difference estimate against its step, for one derivative."""
+
+    label: str
+    steps: tuple[float, ...]
+    errors: tuple[float, ...]
+    extrapolated_errors: tuple[float | None, ...]
+    """Error of the twice-extrapolated (Richardson) estimate at the same steps; None where there is none."""
+    chosen: int | None
+    """Position of the step the ladder chose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphNode:
+    """One value of a computation graph: an input, a constant, or the result of an operator."""
+
+    id: str
+    label: str
+    kind: Literal["input", "constant", "operator", "output"]
+    value: str
+    """Short text: the number of a scalar, or shape and range of a larger tensor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphEdge:
+    """`target` was computed from `source`; `partial` is ∂target/∂source (short text; None where it is not defined)."""
+
+    source: str
+    target: str
+    partial: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A computation graph at a point: values on the nodes, local partial derivatives on the edges."""
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+    omitted: int = 0
+    """How many further nodes the drawing leaves out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRecord:
+    """The verdict on one case: is the gradient right?"""
+
+    kind: Literal["verify"] = "verify"
+    job: str
+    """Name of the planned job this record came from."""
+    case: str
+    title: str
+    source: str
+    path: str
+    tags: tuple[str, ...] = ()
+    outcome: Outcome
+    message: str
+    findings: tuple[Finding, ...] = ()
+    detection_limit: float | None = None
+    """Smallest relative fault (1+ε) that at least one independent check of this case was seen to catch, worst point; float64."""
+    formula: str | None = None
+    """The case's function as Python expression text (one line per output), or the name of its Python subject."""
+    let: tuple[tuple[str, str], ...] = ()
+    gradient: tuple[tuple[str, str], ...] = ()
+    """(input, expression text) of the analytic gradient."""
+    is_expression: bool = False
+    graph: Graph | None = None
+    curves: tuple[Curve, ...] = ()
+    duration_s: float = 0.0
+    traceback: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrajectoryPoint:
+    """One kept step of a descent. `error` is the distance to the minimum (max-norm), None when none is known."""
+
+    step: int
+    loss: float
+    error: float | None
+    gradient_norm: float
+    parameters: tuple[float, ...] | None
+    """All parameters, flattened; None when there are more than a handful."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contour:
+    """A loss over a rectangle around a 2-D path: `values[i][j]` is the loss at (`x[j]`, `y[i]`)."""
+
+    labels: tuple[str, str]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Data and the fitted curve at some steps of a regression; all tuples run along `x`, which is sorted."""
+
+    x_label: str
+    y_label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    steps: tuple[int, ...]
+    predictions: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvergeRecord:
+    """One convergence run: does descent on it arrive? One declaration gives a record per seed."""
+
+    kind: Literal["converge"] = "converge"
+    job: str
+    """Name of the planned job this record came from."""
+    case: str
+    title: str
+    source: str
+    path: str
+    tags: tuple[str, ...] = ()
+    outcome: Outcome
+    message: str
+    run: str
+    """Optimizer with options and gradient source, as shown to people: "SGD(lr=0.1), analytic gradient"."""
+    optimizer: str
+    options: tuple[tuple[str, str], ...] = ()
+    gradient_source: str = "autograd"
+    device: str = "cpu"
+    dtype: str = "float64"
+    seed: int = 0
+    status: str = "budget"
+    """hit · stalled · diverged · budget · error"""
+    steps: int = 0
+    gradient_evaluations: int = 0
+    steps_to_tolerance: int | None = None
+    tolerance: float | None = None
+    final_loss: float | None = None
+    final_error: float | None = None
+    best_error: float | None = None
+    minimum_source: str | None = None
+    minimum: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    final: tuple[tuple[str, tuple[float, ...]], ...] = ()
+    observed_rate: float | None = None
+    theoretical_rate: float | None = None
+    learning_rate_bound: float | None = None
+    """2/λ_max of the Hessian at the minimum (gradient descent on a quadratic diverges above it)."""
+    metric: tuple[tuple[str, float], ...] = ()
+    """Further numbers of the run, such as a classifier's accuracy."""
+    trajectory: tuple[TrajectoryPoint, ...] = ()
+    contour: Contour | None = None
+    fit: Fit | None = None
+    duration_s: float = 0.0
+    traceback: str | None = None
+    excused: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One timed pass: the median of `samples` with a distribution-free interval of it. Times in seconds per call."""
+
+    outcome: Outcome
+    message: str
+    what: str
+    """value · forward · backward · forward_backward · step"""
+    variant: str
+    """autograd · analytic · compile · reference · SGD …"""
+    device: str
+    dtype: str
+    sizes: tuple[tuple[str, int], ...] = ()
+    elements: int | None = None
+    """Number of elements in the inputs together, the size scaling fits run over."""
+    median_s: float | None = None
+    low_s: float | None = None
+    high_s: float | None = None
+    confidence: float | None = None
+    inner: int | None = None
+    """Calls per sample."""
+    samples: tuple[float, ...] = ()
+    first_call_s: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """Fit of time ∝ sizeᵖ over a sweep: the exponent p with its confidence interval."""
+
+    what: str
+    variant: str
+    device: str
+    exponent: float
+    low: float
+    high: float
+    points: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkRecord:
+    """The timings of one case. Made only for cases whose verification passed."""
+
+    kind: Literal["benchmark"] = "benchmark"
+    job: str
+    """Name of the planned job this record came from."""
+    case: str
+    title: str
+    source: str
+    path: str
+    tags: tuple[str, ...] = ()
+    outcome: Outcome
+    message: str
+    timings: tuple[Timing, ...] = ()
+    scalings: tuple[Scaling, ...] = ()
+    gradient_to_value_ratio: float | None = None
+    """Time of forward+backward over time of the value alone, at the largest size on the CPU."""
+    duration_s: float = 0.0
+    traceback: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where a run happened: what has to be alike before two runs' timings may be compared."""
+
+    python: str
+    platform: str
+    cpu: str
+    cpu_count: int
+    memory_bytes: int | None
+    torch: str
+    torch_threads: int
+    numpy: str
+    cuda: str | None
+    """CUDA version and device name, or None."""
+    cuda_missing: str | None
+    """Why there is no CUDA, when there is none."""
+    harness: str
+    git_commit: str | None
+    packages: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeader:
+    """First line of a journal."""
+
+    kind: Literal["run"] = "run"
+    version: int = RECORD_VERSION
+    run: str
+    started: str
+    """ISO 8601, UTC."""
+    command: str
+    seed: int
+    planned: tuple[str, ...]
+    """Names of the planned jobs, so that what never ran is visible."""
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFooter:
+    """Last line of a journal; a journal without one belongs to a run that was interrupted."""
+
+    kind: Literal["end"] = "end"
+    finished: str
+    duration_s: float
+    interrupted: bool
+    exit_code: int
+
+
+CaseRecord = VerifyRecord | ConvergeRecord | BenchmarkRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A whole run, read back or just made."""
+
+    header: RunHeader
+    records: tuple[CaseRecord, ...]
+    footer: RunFooter | None
+
+    @property
+    def not_run(self) -> tuple[str, ...]:
+        """Names of planned jobs without a record."""
+        done = {record.job for record in self.records}
+        return tuple(name for name in self.header.planned if name not in done)
+
+
+def worst(outcomes: tuple[Outcome, ...]) -> Outcome:
+    """The worst of some outcomes; SKIPPED when there are none or all were skipped, otherwise skips do not count."""
+    ran = [outcome for outcome in outcomes if outcome is not Outcome.SKIPPED]
+    return max(ran, key=lambda outcome: outcome.severity) if ran else Outcome.SKIPPED

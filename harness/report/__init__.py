@@ -1,0 +1,1 @@
+"""Records → pandas frames → figures, HTML, Markdown and JUnit."""

@@ -1,0 +1,1 @@
+"""Plan → execute → journal: one pipeline for every way in."""
