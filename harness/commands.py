@@ -1,0 +1,33 @@
+"""The exact command lines that repeat a result, as a person would type them.
+
+Strings only: nothing here runs anything, and neither torch nor a case file is touched.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+SUBCOMMANDS = {"verify": "verify", "converge": "converge", "benchmark": "bench"}
+"""The subcommand of `harness` that makes each kind of record."""
+
+
+def repeat_command(path: str | Path, case_id: str, seed: int, kind: str = "verify") -> str:
+    """Return the command that repeats one case of one file.
+
+    Args:
+        path: the case file.
+        case_id: the case's id, used as the `-k` expression.
+        seed: the run's seed.
+        kind: kind of the record: verify, converge or benchmark.
+
+    Returns:
+        A line for a POSIX shell, such as ``harness verify cases/square.yaml -k square --seed 0``.
+
+    Raises:
+        ValueError: for a kind of record that no subcommand makes.
+    """
+    if kind not in SUBCOMMANDS:
+        kinds = ", ".join(SUBCOMMANDS)
+        raise ValueError(f"Cannot name a command: kind={kind!r} makes no record. Use one of {kinds}.")
+    return shlex.join(["harness", SUBCOMMANDS[kind], str(path), "-k", case_id, "--seed", str(seed)])
