@@ -122,6 +122,8 @@ class GraphEdge:
     source: str
     target: str
     partial: str | None
+    number: float | None = None
+    """The partial unrounded, where both ends are single numbers: what products along paths are made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
