@@ -1,0 +1,83 @@
+"""The gradients people wrote or trust: the case's analytic gradient, and autograd of its plain reference.
+
+Neither is independent: an author and autograd can share a mistake, so a finite-difference or symbolic oracle always runs
+beside these.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.errors import UsageError
+from harness.oracle.estimate import Estimate
+from harness.oracle.flat import FlatSubject, real_vector
+from harness.oracle.rounding import SAFETY, SAMPLES, rounding_bars
+
+ROUNDING_ORIGIN = f"rounding: Monte Carlo arithmetic, {SAMPLES} samples × {SAFETY:g}"
+
+
+def analytic_gradient(flat: FlatSubject, cotangents: Tensor, *, generator: torch.Generator) -> Estimate | None:
+    """Evaluate the case's analytic gradient for C cotangents (C × M); None when the case has none.
+
+    Inputs the gradient says nothing about are NaN with an infinite bar.
+    """
+    gradient = flat.subject.gradient
+    if gradient is None:
+        return None
+
+    def compute(x: Tensor) -> Tensor:
+        return torch.cat([_one(flat, x, cotangent) for cotangent in cotangents])
+
+    count = cotangents.shape[0]
+    value = compute(flat.x).detach().reshape(count, flat.size)
+    bar = rounding_bars(compute, flat.x, dtypes=(torch.float64,), generator=generator)[torch.float64]
+    bar = bar.reshape(count, flat.size)
+    return Estimate(
+        value=value,
+        bar=torch.where(value.isnan(), torch.inf, bar),
+        oracle="analytic",
+        origin=ROUNDING_ORIGIN,
+        independent=False,
+    )
+
+
+def output_cotangents(flat: FlatSubject, outputs: tuple[Tensor, ...], cotangent: Tensor) -> tuple[Tensor, ...]:
+    """Fold a flat real cotangent (M) into one tensor per output; integer outputs get zeros."""
+    folded, start = [], 0
+    for output in outputs:
+        if not (output.is_floating_point() or output.is_complex()):
+            folded.append(torch.zeros_like(output))
+            continue
+        count = output.numel() * (2 if output.is_complex() else 1)
+        part = cotangent[start : start + count].to(flat.device)
+        start += count
+        if output.is_complex():
+            folded.append(torch.view_as_complex(part.reshape(*output.shape, 2).contiguous()).to(output.dtype))
+        else:
+            folded.append(part.reshape(output.shape).to(output.dtype))
+    return tuple(folded)
+
+
+def _one(flat: FlatSubject, x: Tensor, cotangent: Tensor) -> Tensor:
+    """Evaluate the analytic gradient at a flat vector for one cotangent, as a flat vector with NaN where it is silent."""
+    if flat.subject.gradient is None:
+        raise ValueError("Cannot evaluate an analytic gradient the subject does not have.")
+    named = flat.inputs(x)
+    outputs = flat.call(named)
+    found = flat.subject.gradient(named, output_cotangents(flat, outputs, cotangent))
+    parts = []
+    for block in flat.blocks:
+        if block.name not in found:
+            parts.append(torch.full((block.stop - block.start,), torch.nan, dtype=torch.float64))
+            continue
+        value = found[block.name]
+        if tuple(value.shape) != block.shape:
+            raise UsageError(
+                f"Cannot use the analytic gradient of {block.name}: shape={tuple(value.shape)}, but the input has shape "
+                f"{block.shape}. Make the gradient's shape that of the input."
+            )
+        if block.complex and not value.is_complex():
+            value = value.to(torch.complex128)
+        parts.append(real_vector((value,)).to(torch.float64))
+    return torch.cat(parts)

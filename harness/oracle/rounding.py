@@ -1,0 +1,135 @@
+"""The rounding floor: how far a correct implementation may be off because every operation rounds.
+
+Monte Carlo arithmetic (D. S. Parker, 1997): the computation is repeated in float64 while every floating-point operator's
+result is multiplied by 1 + u·ξ, ξ uniform in (−1, 1), where u is the unit roundoff of the dtype in question; operators that
+accumulate (sums, matrix products, …) also get their operands perturbed, √n-fold for a reduction of length n. The spread
+over a few repetitions, times a safety factor, is the bar of that dtype's result.
+
+What it cannot see: roundings inside code that is not torch (then the inputs are perturbed instead); a rounding
+error that happens to need more than the safety factor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+SAMPLES = 8
+SAFETY = 8.0
+"""Eight samples' largest deviation times eight is at least a dozen standard deviations of one rounding pattern."""
+DOUBLE_STAND_IN = 2.0**-40
+"""Perturbations of 2⁻⁵³ would themselves be rounded away in float64: larger ones are used and scaled back."""
+
+UNIT_ROUNDOFF = {
+    torch.float64: 2.0**-53,
+    torch.float32: 2.0**-24,
+    torch.float16: 2.0**-11,
+    torch.bfloat16: 2.0**-8,
+}
+
+# Operators that only move, copy or create data, or whose result is exact.
+_EXACT = frozenset(
+    """clone copy_ _to_copy cat stack index index_select gather where select_backward slice_backward zeros zeros_like
+    ones ones_like full full_like new_zeros new_ones new_full new_empty new_empty_strided empty empty_like empty_strided
+    fill_ fill zero_ arange eye scalar_tensor lift_fresh lift_fresh_copy flip roll constant_pad_nd scatter neg abs relu
+    threshold_backward maximum minimum amax amin max min sort topk clamp clamp_min clamp_max sign sgn floor ceil round trunc
+    masked_fill masked_fill_ tril triu repeat view_as_real_copy view_as_complex_copy _conj_physical conj_physical
+    index_put new_empty diag_embed unfold_backward value_selecting_reduction_backward
+    select_scatter slice_scatter diagonal_scatter median mode kthvalue real imag normal_ uniform_ random_ bernoulli
+    rand rand_like randn randn_like randint""".split()
+)
+# Operators that accumulate, with how long the reduction is (from their first operand and result).
+_ACCUMULATING = frozenset(
+    """sum mean prod cumsum cumprod var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm einsum
+    norm linalg_vector_norm logsumexp _softmax _log_softmax _softmax_backward_data _log_softmax_backward_data
+    native_layer_norm native_layer_norm_backward native_batch_norm native_group_norm convolution convolution_backward
+    _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward
+    linalg_inv_ex linalg_solve_ex _linalg_solve_ex linalg_lu_factor_ex linalg_lu_solve _linalg_det _linalg_slogdet linalg_cholesky_ex
+    linalg_solve_triangular triangular_solve _linalg_svd _linalg_eigh linalg_qr nll_loss_forward mse_loss scatter_add index_add
+    index_put_ embedding_dense_backward grid_sampler_2d _cdist_forward _fused_rms_norm _fused_rms_norm_backward""".split()
+)
+
+
+class PerturbEveryOperation(TorchDispatchMode):
+    """While active, every floating-point operator's result is off by a random relative error of at most `unit`."""
+
+    def __init__(self, unit: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.unit = unit
+        self.generator = generator
+        self.operations = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operator, perturbed."""
+        kwargs = kwargs or {}
+        name = func._schema.name.partition("::")[2]  # the operator's public name is only in its schema
+        if name in _EXACT or any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
+            return func(*args, **kwargs)
+        if name in _ACCUMULATING:
+            reach = self.unit * math.sqrt(_reduction_length(args))
+            args = tuple(tree_map(lambda leaf: self._perturbed(leaf, reach), list(args)))
+        result = func(*args, **kwargs)
+        if func._schema.is_mutable:
+            for tensor in result if isinstance(result, (tuple, list)) else (result,):
+                if isinstance(tensor, Tensor) and (tensor.is_floating_point() or tensor.is_complex()):
+                    self.operations += 1
+                    tensor.mul_(1 + self.unit * self._noise(tensor))
+            return result
+        return tree_map(lambda leaf: self._perturbed(leaf, self.unit), result)
+
+    def _perturbed(self, leaf: Any, unit: float) -> Any:
+        """Multiply a floating-point tensor by 1 + unit·ξ; leave everything else alone."""
+        if not isinstance(leaf, Tensor) or not (leaf.is_floating_point() or leaf.is_complex()) or leaf.numel() == 0:
+            return leaf
+        self.operations += 1
+        return leaf * (1 + unit * self._noise(leaf))
+
+    def _noise(self, like: Tensor) -> Tensor:
+        noise = torch.rand(like.shape, generator=self.generator, dtype=torch.float64)
+        return (2 * noise - 1).to(like.device)
+
+
+def _reduction_length(args: tuple[Any, ...]) -> int:
+    """Upper bound of how many terms one entry of the result accumulates: the longest axis (or all, for a plain vector)."""
+    first = next((a for a in args if isinstance(a, Tensor)), None)
+    return max((max(first.shape, default=1), 1)) if first is not None else 1
+
+
+def rounding_bars(
+    compute: Callable[[Tensor], Tensor], x: Tensor, *, dtypes: tuple[torch.dtype, ...], generator: torch.Generator
+) -> dict[torch.dtype, Tensor]:
+    """Bound what rounding may do to a computation at each dtype.
+
+    Args:
+        compute: maps the flat input (N) to a flat float64 result (R); everything it does in torch is perturbed.
+        x: the flat input, float64.
+        dtypes: dtypes to answer for.
+        generator: source of the perturbations.
+
+    Returns:
+        By dtype, R bars, at least four roundings of the result itself.
+    """
+    plain = compute(x).detach().to(torch.float64)
+    bars = {}
+    for dtype in dtypes:
+        unit = UNIT_ROUNDOFF[dtype]
+        used = max(unit, DOUBLE_STAND_IN)
+        worst = torch.zeros_like(plain)
+        for _ in range(SAMPLES):
+            with PerturbEveryOperation(used, generator) as mode:
+                result = compute(x).detach().to(torch.float64)
+            if mode.operations == 0:
+                noise = 2 * torch.rand(x.shape, generator=generator, dtype=torch.float64) - 1
+                result = compute(x * (1 + 4 * used * noise)).detach().to(torch.float64)
+            worst = torch.maximum(worst, (result - plain).abs().nan_to_num(torch.inf, torch.inf))
+        tiny = torch.finfo(dtype).tiny
+        bars[dtype] = SAFETY * worst * (unit / used) + 4 * unit * plain.abs().nan_to_num(0.0, 0.0, 0.0) + tiny
+    return bars
