@@ -1,0 +1,44 @@
+"""Small networks the training cases use, written as modules usually are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RingClassifier(nn.Module):
+    """Scores for two classes of points in the plane: ring 0 has radius 1, ring 1 has radius 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2, 8)
+        self.out = nn.Linear(8, 2)
+
+    def forward(self, angle: Tensor, noise: Tensor, labels: Tensor) -> Tensor:
+        """Place points on their rings and score them.
+
+        Args:
+            angle: where on its ring each point lies, in radians, (n,).
+            noise: how far off its ring, (n,).
+            labels: its ring, 0 or 1, (n,); it decides where the point lies and is not shown to the layers.
+
+        Returns:
+            Scores (n, 2).
+        """
+        radius = 1 + labels + noise
+        points = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
+        scores: Tensor = self.out(torch.tanh(self.hidden(points)))
+        return scores
+
+
+class SineNetwork(nn.Module):
+    """One hidden layer of tanh units from a number to a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predict a number for every entry of `x` (n,)."""
+        predictions: Tensor = self.layers(x.unsqueeze(1)).squeeze(1)
+        return predictions
