@@ -273,6 +273,10 @@ class Timing:
     samples: tuple[float, ...] = ()
     first_call_s: float | None = None
     peak_memory_bytes: int | None = None
+    steady: bool | None = None
+    """Whether the warm-up ended because two windows of samples agreed, rather than at its bound."""
+    threads: int | None = None
+    """Threads torch used on the CPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +290,8 @@ class Scaling:
     low: float
     high: float
     points: int
+    over: tuple[str, ...] = ()
+    """Names of the dims that changed along the sweep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

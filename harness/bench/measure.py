@@ -1,0 +1,334 @@
+"""Time a subject: for every device and size, all passes of all variants together, as records.
+
+This joins the parts: `clocks` and `sampling` give raw samples, `statistics` makes estimates of them, and here both become `Timing` and
+`Scaling` records. What cannot run is a row with its reason, never a figure; what raises is an error row, and the rest goes on.
+Whether the subject's gradient is right is not asked here: callers time verified subjects only.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from random import Random
+
+import torch
+
+from harness.bench.clocks import Clock, NoClockError, clock_for
+from harness.bench.memory import element_count, free_bytes, peak_memory_bytes, shortage
+from harness.bench.passes import GRADIENT_PASSES, PASSES, Setting, make_setting, quiet_compiler
+from harness.bench.sampling import FULL, QUICK, Effort, Measurement, Work, sample
+from harness.bench.sizes import Sweep, all_sizes
+from harness.bench.statistics import MIN_SIZES, enough_samples, growth_exponent, median_interval, paired_ratio
+from harness.bench.variants import AUTOGRAD, missing, passes_of, setting_of
+from harness.case.subject import Subject, Tensors
+from harness.records import Outcome, Scaling, Timing
+
+ALL = "all"
+"""In the place of a pass or a variant: the row is about all of them."""
+
+MAX_REASON = 500
+"""Characters kept of an exception's message."""
+
+Draw = Callable[[Mapping[str, int]], Tensors]
+"""Draws the inputs at given sizes: on the CPU, float64 or complex128 where they are not integers; equal sizes give equal inputs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkOptions:
+    """What is timed of a subject, where and how long; the fields mirror the case file's `benchmark`."""
+
+    sweeps: tuple[Sweep, ...]
+    passes: tuple[str, ...] = ("value", "forward", "backward", "forward_backward")
+    against: tuple[str, ...] = ()
+    """Variants timed beside autograd: analytic, reference, compile."""
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    dtype: torch.dtype = torch.float32
+    optimizer: str = "SGD"
+    seed: int = 0
+    quick: bool = False
+    effort: Effort | None = None
+    """How long to sample; None takes FULL, or QUICK in the quick pass."""
+
+    @property
+    def chosen_effort(self) -> Effort:
+        """The effort to sample with."""
+        return self.effort or (QUICK if self.quick else FULL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """The timings of a subject, the growth fitted to them, and the first traceback of what raised."""
+
+    timings: tuple[Timing, ...]
+    scalings: tuple[Scaling, ...]
+    gradient_to_value_ratio: float | None
+    ratio_elements: int | None
+    """Elements of the inputs at the size the ratio was taken at."""
+    traceback: str | None
+
+
+def benchmark_subject(
+    subject: Subject, options: BenchmarkOptions, draw: Draw, *, make_clock: Callable[[str], Clock] = clock_for
+) -> Benchmark:
+    """Time a subject on every device and at every size.
+
+    Args:
+        subject: what is timed; its verification has passed.
+        options: what, where and how long.
+        draw: gives the inputs at a size.
+        make_clock: gives the clock of a device, or raises NoClockError with the reason there is none.
+
+    Returns:
+        Timings in the order device, size, variant, pass, with rows for what was skipped; scalings; the ratio of gradient to value.
+
+    Raises:
+        UsageError: a device is none of torch's.
+    """
+    timings: list[Timing] = []
+    traces: list[str] = []
+    for device in options.devices:
+        try:
+            clock = make_clock(device)
+        except NoClockError as reason:
+            timings.append(_note(Outcome.SKIPPED, str(reason), device=device, dtype=_name(options.dtype)))
+            continue
+        bench = _Bench(subject=subject, options=options, draw=draw, clock=clock)
+        timings += bench.run()
+        traces += bench.traces
+    ratio, elements = gradient_to_value(timings)
+    return Benchmark(
+        timings=tuple(timings),
+        scalings=fit_scalings(timings, options.sweeps),
+        gradient_to_value_ratio=ratio,
+        ratio_elements=elements,
+        traceback=traces[0] if traces else None,
+    )
+
+
+@dataclass(slots=True)
+class _Bench:
+    """One subject on one device, size after size."""
+
+    subject: Subject
+    options: BenchmarkOptions
+    draw: Draw
+    clock: Clock
+    traces: list[str] = field(default_factory=list)
+    peak_per_element: float = 0.0
+
+    def run(self) -> list[Timing]:
+        """Time all sizes, smallest first, so that a small one can warn of what a large one needs."""
+        device, quick = self.clock.device, self.options.quick
+        reasons = {name: missing(name, self.subject, device, quick=quick) for name in self.options.against}
+        variants = (AUTOGRAD, *(name for name, reason in reasons.items() if reason is None))
+        rows = [self._skipped(reason, variant=name) for name, reason in reasons.items() if reason is not None]
+        sizes = sorted(all_sizes(self.options.sweeps), key=lambda each: element_count(self.subject.inputs, each))
+        for each in sizes:
+            rows += self._size(each, variants)
+        return rows
+
+    def _size(self, sizes: Mapping[str, int], variants: tuple[str, ...]) -> list[Timing]:
+        """Time all variants and passes at one size; whatever stops all of them is one row."""
+        elements = element_count(self.subject.inputs, sizes)
+        free = free_bytes(self.clock.device)
+        reason = shortage(elements, self.options.dtype.itemsize, free, peak_per_element=self.peak_per_element)
+        template = replace(self._skipped("", variant=ALL), sizes=tuple(sizes.items()), elements=elements)
+        if reason is not None:
+            return [replace(template, message=reason)]
+        try:
+            base = self._setting(sizes)
+        except Exception as error:  # The case boundary: the subject itself raised.
+            self.traces.append(traceback.format_exc())
+            return [replace(template, outcome=Outcome.ERROR, message=reason_of(error))]
+        return self._pieces(base, variants, template)
+
+    def _setting(self, sizes: Mapping[str, int]) -> Setting:
+        values = placed(self.draw(sizes), self.options.dtype, self.clock.device)
+        wanted = tuple(
+            name for name in self.subject.differentiable if values[name].is_floating_point() or values[name].is_complex()
+        )
+        generator = torch.Generator().manual_seed(self.options.seed)
+        return make_setting(
+            self.subject.function, values, wanted, generator=generator, optimizer=self.options.optimizer
+        )
+
+    def _pieces(self, base: Setting, variants: tuple[str, ...], template: Timing) -> list[Timing]:
+        """Build, sample and weigh every pass of every variant at one size, keeping their order in the rows."""
+        rows: list[Timing] = []
+        works: list[tuple[int, Work]] = []
+        quiet = quiet_compiler() if "compile" in variants else nullcontext()
+        with quiet:
+            for variant in variants:
+                setting = self._variant(variant, base, template, rows)
+                for what in passes_of(variant, self.options.passes) if setting is not None else ():
+                    label = base.optimizer if what == "step" else variant
+                    row = replace(template, what=what, variant=label)
+                    built = self._build(what, setting, row) if setting is not None else row
+                    rows.append(built if isinstance(built, Timing) else row)
+                    works += [(len(rows) - 1, built)] if isinstance(built, Work) else []
+            self._sample(rows, works)
+        return rows
+
+    def _variant(self, variant: str, base: Setting, template: Timing, rows: list[Timing]) -> Setting | None:
+        try:
+            return setting_of(variant, base, self.subject)
+        except Exception as error:  # A compiler that is not fit for this machine must not stop the other variants.
+            self.traces.append(traceback.format_exc())
+            rows.append(replace(template, variant=variant, outcome=Outcome.ERROR, message=reason_of(error)))
+            return None
+
+    def _build(self, what: str, setting: Setting, row: Timing) -> Work | Timing:
+        """The pass's work, or the row that says why there is none."""
+        if what in (*GRADIENT_PASSES, "step") and not setting.differentiable:
+            return replace(row, message="no input has a gradient")
+        try:
+            return PASSES[what](setting)
+        except Exception as error:  # The case boundary: setting up a pass calls the subject.
+            self.traces.append(traceback.format_exc())
+            return replace(row, outcome=Outcome.ERROR, message=reason_of(error))
+
+    def _sample(self, rows: list[Timing], works: list[tuple[int, Work]]) -> None:
+        """Sample all works together and put what came of each in its row."""
+        order = Random(f"{self.options.seed} {self.subject.name}")
+        measured = sample([work for _, work in works], self.clock, self.options.chosen_effort, order)
+        for (place, work), measurement in zip(works, measured, strict=True):
+            timing = timing_of(measurement, rows[place])
+            if measurement.traceback is not None:
+                self.traces.append(measurement.traceback)
+            else:
+                timing = replace(timing, peak_memory_bytes=self._peak(work, timing))
+            rows[place] = timing
+
+    def _peak(self, work: Work, timing: Timing) -> int | None:
+        try:
+            peak = peak_memory_bytes(work, self.clock.device)
+        except Exception:  # The work has been timed; that it cannot be run under a profiler too is no fault of it.
+            return None
+        if peak is not None and timing.elements:
+            self.peak_per_element = max(self.peak_per_element, peak / timing.elements)
+        return peak
+
+    def _skipped(self, reason: str, *, variant: str) -> Timing:
+        row = _note(Outcome.SKIPPED, reason, device=self.clock.name, dtype=_name(self.options.dtype))
+        threads = torch.get_num_threads() if self.clock.device.type == "cpu" else None
+        return replace(row, variant=variant, threads=threads)
+
+
+def timing_of(measurement: Measurement, row: Timing) -> Timing:
+    """Turn a measurement into a timing record.
+
+    Args:
+        measurement: what sampling gave.
+        row: the record's fields that say what was timed where.
+
+    Returns:
+        An error with its reason when the work raised; inconclusive when the samples are too few for an interval; otherwise a pass.
+    """
+    row = replace(
+        row,
+        samples=measurement.samples,
+        inner=measurement.calls,
+        first_call_s=measurement.first_call_s,
+        steady=measurement.steady,
+    )
+    if measurement.error is not None:
+        return replace(row, outcome=Outcome.ERROR, message=shortened(measurement.error))
+    if not enough_samples(len(measurement.samples)):
+        message = f"{len(measurement.samples)} samples are too few for an interval of the median"
+        median = median_interval(measurement.samples).point if measurement.samples else None
+        return replace(row, outcome=Outcome.INCONCLUSIVE, message=message, median_s=median)
+    median = median_interval(measurement.samples)
+    message = f"median of {median.samples} samples of {measurement.calls} calls"
+    if not measurement.steady:
+        message += "; no steady state: the warm-up ended before two windows of samples agreed"
+    return replace(
+        row,
+        outcome=Outcome.PASS,
+        message=message,
+        median_s=median.point,
+        low_s=median.low,
+        high_s=median.high,
+        confidence=median.confidence,
+    )
+
+
+def fit_scalings(timings: list[Timing], sweeps: tuple[Sweep, ...]) -> tuple[Scaling, ...]:
+    """Fit the growth exponent of every pass, variant and device along every sweep that has enough sizes."""
+    scalings: list[Scaling] = []
+    timed = [timing for timing in timings if timing.outcome is Outcome.PASS and timing.median_s and timing.elements]
+    kinds = dict.fromkeys((timing.what, timing.variant, timing.device) for timing in timed)
+    for sweep in (sweep for sweep in sweeps if len(sweep.sizes) >= MIN_SIZES):
+        along = {tuple(sizes.items()) for sizes in sweep.sizes}
+        for kind in kinds:
+            rows = [row for row in timed if (row.what, row.variant, row.device) == kind and row.sizes in along]
+            fit = growth_exponent([row.elements or 0 for row in rows], [row.median_s or 0.0 for row in rows])
+            if fit is None or fit.low is None or fit.high is None:
+                continue
+            what, variant, device = kind
+            scalings.append(
+                Scaling(
+                    what=what,
+                    variant=variant,
+                    device=device,
+                    exponent=fit.point,
+                    low=fit.low,
+                    high=fit.high,
+                    points=fit.samples,
+                    over=sweep.over,
+                )
+            )
+    return tuple(scalings)
+
+
+def gradient_to_value(timings: list[Timing]) -> tuple[float | None, int | None]:
+    """Time of forward+backward over time of the value, at the largest size on the CPU at which both were timed.
+
+    Returns:
+        The median ratio of the paired samples, and the elements of the inputs at that size; (None, None) when there is none.
+    """
+    timed = {
+        (timing.what, timing.sizes): timing
+        for timing in timings
+        if timing.outcome is Outcome.PASS and timing.variant == AUTOGRAD and timing.device == "cpu"
+    }
+    both = [
+        (timing, timed[("forward_backward", sizes)])
+        for (what, sizes), timing in timed.items()
+        if what == "value" and ("forward_backward", sizes) in timed
+    ]
+    if not both:
+        return None, None
+    value, gradient = max(both, key=lambda pair: pair[0].elements or 0)
+    return paired_ratio(gradient.samples, value.samples).point, value.elements
+
+
+def placed(values: Tensors, dtype: torch.dtype, device: torch.device) -> Tensors:
+    """Move inputs to a device, real ones in a dtype, complex ones in the complex dtype of its precision; integers and masks keep theirs."""
+    return {name: value.to(device=device, dtype=_dtype_of(value, dtype)) for name, value in values.items()}
+
+
+def _dtype_of(value: torch.Tensor, dtype: torch.dtype) -> torch.dtype:
+    if value.is_complex():
+        return dtype.to_complex()
+    return dtype if value.is_floating_point() else value.dtype
+
+
+def reason_of(error: Exception) -> str:
+    """An exception as a row shows it: its type and the beginning of its message."""
+    return shortened(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def shortened(text: str) -> str:
+    """Text on one line, cut where it is long."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_REASON else line[: MAX_REASON - 1] + "…"
+
+
+def _note(outcome: Outcome, message: str, *, device: str, dtype: str) -> Timing:
+    return Timing(outcome=outcome, message=message, what=ALL, variant=ALL, device=device, dtype=dtype)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

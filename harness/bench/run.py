@@ -1,0 +1,137 @@
+"""Benchmark one case: from its declaration to a record. Called for cases whose verification passed; it does not check that again.
+
+The CPU is always timed, and a CUDA device where there is one; where there is none, one skipped row says so.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+
+from harness.bench.clocks import Clock, clock_for
+from harness.bench.measure import Benchmark, BenchmarkOptions, benchmark_subject, reason_of
+from harness.bench.sizes import sweeps
+from harness.case.build import build_subject
+from harness.case.case import Case
+from harness.case.points import draw_inputs, generator_for
+from harness.case.schema import BenchmarkModel
+from harness.case.subject import Subject, Tensors
+from harness.case.trust import Trust
+from harness.commands import repeat_command
+from harness.errors import UsageError
+from harness.records import BenchmarkRecord, Outcome, worst
+
+QUICK_SIZES = 3
+"""Most sizes of a sweep that the quick pass times: as few as a growth exponent can be fitted to."""
+
+
+def benchmark_case(
+    case: Case,
+    *,
+    trust: Trust,
+    seed: int,
+    device: str = "cpu",
+    quick: bool = False,
+    make_clock: Callable[[str], Clock] = clock_for,
+) -> BenchmarkRecord:
+    """Time what a case declares under `benchmark`.
+
+    Args:
+        case: the case; one without `benchmark` gives a skipped record.
+        trust: which Python code may run.
+        seed: the run's seed; inputs, cotangents and the order of sampling follow from it.
+        device: which accelerator to time beside the CPU, such as ``cuda:1``; ``cpu`` means the first CUDA device where there is one.
+        quick: the short pass: fewer and shorter samples, at most three sizes of a sweep, nothing compiled.
+        make_clock: gives the clock of a device (for tests).
+
+    Returns:
+        The record; code of the case that raises is an error in it, not an exception.
+
+    Raises:
+        UsageError: the case names code that is not trusted, sweeps a size it does not declare, or `device` is no device.
+    """
+    start = time.perf_counter()
+    record = _empty(case, seed)
+    model = case.model.benchmark
+    if model is None:
+        return replace(record, outcome=Outcome.SKIPPED, message="the case declares no benchmark")
+    options = options_of(case, model, seed=seed, device=device, quick=quick)
+    try:
+        subject = build_subject(case, trust=trust)
+        result = benchmark_subject(subject, options, drawer(case, subject, seed), make_clock=make_clock)
+    except UsageError:
+        raise
+    except Exception as error:  # The case boundary: importing and building a subject runs its code.
+        failed = replace(record, outcome=Outcome.ERROR, message=reason_of(error), traceback=traceback.format_exc())
+        return replace(failed, duration_s=time.perf_counter() - start)
+    return replace(_filled(record, result), duration_s=time.perf_counter() - start)
+
+
+def options_of(case: Case, model: BenchmarkModel, *, seed: int, device: str, quick: bool) -> BenchmarkOptions:
+    """What a case's `benchmark` asks for, as options.
+
+    Raises:
+        UsageError: it sweeps a size that the case does not declare.
+    """
+    plan = sweeps(case.sizes, model.sweep)
+    return BenchmarkOptions(
+        sweeps=tuple(sweep.thinned(QUICK_SIZES) for sweep in plan) if quick else plan,
+        passes=tuple(dict.fromkeys(model.passes)),
+        against=tuple(dict.fromkeys(model.against)),
+        devices=("cpu", "cuda" if device == "cpu" else device),
+        dtype=getattr(torch, model.dtype),
+        optimizer=model.optimizer,
+        seed=seed,
+        quick=quick,
+    )
+
+
+def drawer(case: Case, subject: Subject, seed: int) -> Callable[[Mapping[str, int]], Tensors]:
+    """A function that draws the subject's inputs at given sizes, the same ones whenever the sizes are the same."""
+
+    def draw(sizes: Mapping[str, int]) -> Tensors:
+        label = " ".join(f"{name}={size}" for name, size in sizes.items())
+        return draw_inputs(subject.inputs, sizes, generator=generator_for(seed, case.id, "benchmark", label))
+
+    return draw
+
+
+def _empty(case: Case, seed: int) -> BenchmarkRecord:
+    return BenchmarkRecord(
+        job=f"benchmark {case.id}",
+        case=case.id,
+        title=case.title,
+        source=case.model.source,
+        path=str(case.path),
+        tags=tuple(case.model.tags),
+        outcome=Outcome.PASS,
+        message="",
+        command=repeat_command(case.path, case.id, seed, "benchmark"),
+    )
+
+
+def _filled(record: BenchmarkRecord, result: Benchmark) -> BenchmarkRecord:
+    return replace(
+        record,
+        outcome=worst(tuple(timing.outcome for timing in result.timings)),
+        message=summary(result),
+        timings=result.timings,
+        scalings=result.scalings,
+        gradient_to_value_ratio=result.gradient_to_value_ratio,
+        traceback=result.traceback,
+    )
+
+
+def summary(result: Benchmark) -> str:
+    """A benchmark in a line: how many timings there are of each outcome, and what the gradient costs."""
+    counts = {outcome: sum(timing.outcome is outcome for timing in result.timings) for outcome in Outcome}
+    parts = [f"{counts.pop(Outcome.PASS)} timed", *(f"{count} {outcome}" for outcome, count in counts.items() if count)]
+    text = ", ".join(parts)
+    if result.gradient_to_value_ratio is None:
+        return text
+    ratio, elements = result.gradient_to_value_ratio, result.ratio_elements
+    return f"{text}; value and gradient together cost {ratio:.3g} × the value alone at {elements:,} elements"
