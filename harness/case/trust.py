@@ -1,0 +1,85 @@
+"""Which Python code may run: only what lies in packages and folders the caller named.
+
+A case file never says what is trusted; the command line and the project's own configuration do.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UntrustedError, UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """The packages and folders whose code may run; nothing, unless told."""
+
+    packages: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+    @classmethod
+    def from_config(cls, start: Path, extra: Sequence[str] = ()) -> Trust:
+        """Read ``[tool.harness] trust`` of the nearest pyproject.toml, and add what an option says.
+
+        Args:
+            start: the folder the command runs in (not the cases' folder: cases must not be able to trust themselves).
+            extra: further packages and folders; folders are relative to `start`.
+
+        Raises:
+            UsageError: the configuration cannot be read.
+        """
+        start = start.resolve()
+        entries = [(entry, start) for entry in extra]
+        for folder in (start, *start.parents):
+            config = folder / "pyproject.toml"
+            if config.is_file():
+                entries += [(entry, folder) for entry in _configured(config)]
+                break
+        packages = tuple(entry for entry, _ in entries if _is_package(entry))
+        folders = tuple((base / entry).resolve() for entry, base in entries if (base / entry).is_dir() or not _is_package(entry))
+        return cls(packages=packages, folders=folders)
+
+    def check_package(self, module: str, *, who: str) -> None:
+        """Refuse a module outside the trusted packages.
+
+        Raises:
+            UntrustedError: it is outside.
+        """
+        if not any(module == package or module.startswith(f"{package}.") for package in self.packages):
+            raise UntrustedError(_refusal(f"module={module!r}", module.partition(".")[0], "package", who))
+
+    def check_file(self, file: Path, *, who: str) -> None:
+        """Refuse a file outside the trusted folders; links are followed first.
+
+        Raises:
+            UntrustedError: it is outside.
+        """
+        real = file.resolve()
+        if not any(real.is_relative_to(folder) for folder in self.folders):
+            raise UntrustedError(_refusal(f"file={str(real)!r}", str(real.parent), "folder", who))
+
+
+def _refusal(what: str, entry: str, kind: str, who: str) -> str:
+    return (
+        f"Cannot run Python code of {who}: {what} lies in no trusted {kind}. If you trust it, pass --trust {entry}, "
+        f'or add "{entry}" to trust in [tool.harness] of pyproject.toml.'
+    )
+
+
+def _is_package(entry: str) -> bool:
+    """Whether an entry can be the name of a package."""
+    return bool(entry) and all(part.isidentifier() for part in entry.split("."))
+
+
+def _configured(config: Path) -> list[str]:
+    try:
+        tables = tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read trust: file={str(config)!r} is not readable TOML ({error}). Repair it.") from error
+    trust = tables.get("tool", {}).get("harness", {}).get("trust", [])
+    if not isinstance(trust, list) or not all(isinstance(entry, str) for entry in trust):
+        raise UsageError(f"Cannot read trust: file={str(config)!r} has a [tool.harness] trust that is not a list of texts. Make it one.")
+    return trust
