@@ -41,6 +41,9 @@ _PATTERNS: Mapping[str, str] = {
     "^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$": 'must look like "package.module:name" or "./file.py:name"',
 }
 
+_LEAVES = frozenset({"source", "tags", "points", "verify", "converge", "benchmark", "expected"})
+"""Parts of a case that no other part refers to."""
+
 
 class _Error:
     """One of pydantic's findings, with what is left of its location."""
@@ -61,14 +64,31 @@ class _Error:
 
 
 def validate(data: Any) -> tuple[CaseModel | None, list[Problem]]:  # noqa: ANN401  whatever the document held
-    """Check a document's form: the model, or None and every problem found."""
+    """Check a document's form.
+
+    Returns:
+        The model and every problem found. Where the problems lie only in parts nothing else refers to, the model is the
+        document's without those parts, so that the rest can still be checked; otherwise it is None.
+    """
     if not isinstance(data, dict):
         return None, [Problem((), f"a case must be a mapping with keys such as case, title, inputs, function, not {_shown(data)}")]
     try:
         return CaseModel.model_validate(data), []
     except ValidationError as error:
         raw = [_Error(item["loc"], item["type"], item.get("ctx", {})) for item in error.errors(include_url=False)]
-        return None, list(_problems((), data, raw))
+        problems = list(_problems((), data, raw))
+        return _without(data, problems), problems
+
+
+def _without(data: Mapping[str, Any], problems: Sequence[Problem]) -> CaseModel | None:
+    """The model of what is left of a document without the parts that have problems, if nothing else refers to them."""
+    broken = {problem.path[0] if problem.path else "" for problem in problems}
+    if not broken <= _LEAVES:
+        return None
+    try:
+        return CaseModel.model_validate({key: value for key, value in data.items() if key not in broken})
+    except ValidationError:
+        return None
 
 
 def known_keys(path: Path) -> list[str]:
