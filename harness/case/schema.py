@@ -31,13 +31,14 @@ Variant = Literal["analytic", "reference", "compile"]
 class Model(BaseModel):
     """Base of every model: no unknown keys, no silent conversions, unchangeable once made."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class FixedDim(Model):
     """A size that no probe may vary."""
 
     fixed: Size
+    """The one value it has."""
 
 
 class PythonRef(Model):
@@ -53,47 +54,65 @@ class InputModel(Model):
     """One named input: its shape, how values are drawn, where it is defined, and whether a gradient is asked for."""
 
     shape: list[Name | Size] = []
+    """Sizes, each a number or the name of a dim; without it the input is a single number."""
     draw: str = "normal"
-    """normal, uniform(a, b), positive, integers(a, b), spd, symmetric, simplex, sorted, unit, orthogonal, permutation, mask, choice(a, b, …)"""
+    """How values are drawn: normal, uniform(a, b), positive, integers(a, b) (b left out), spd, symmetric, simplex, sorted, unit,
+    orthogonal, permutation, mask(p), choice(a, b, …)."""
     value: Value | None = None
     """A constant value instead of a draw."""
     scale: Number = 1.0
+    """Factor applied to what was drawn."""
     away_from: list[Number] = []
+    """Values that drawn entries keep a distance from."""
     margin: Annotated[float, Field(gt=0)] = 0.1
+    """That distance."""
     domain: Annotated[list[Number], Field(min_length=2, max_length=2)] | None = None
     """Closed interval outside which the function is not defined; finite differences stay inside it."""
     type: Literal["real", "complex"] = "real"
+    """Whether entries are real or complex numbers."""
     grad: bool = True
+    """Whether the gradient with respect to this input is checked; whole numbers have none."""
 
 
 class Claims(Model):
     """What was published about a point. A decimal counts as rounded to its last printed digit; integers and expressions are exact."""
 
     value: Value | None = None
+    """The function's value there."""
     gradient: dict[Name, Value] = {}
     """By input, or by a name under `let` (its retained gradient)."""
     hessian: dict[Name, Value] = {}
+    """Second derivatives, by input, with respect to that input alone."""
     expected: Literal["confirmed", "refuted"] = "confirmed"
+    """`refuted` keeps a published figure that is known to be wrong; the case is red as soon as it is confirmed."""
     reason: str | None = None
+    """Why a claim is expected to be refuted."""
 
 
 class PointModel(Model):
     """An exact point. Inputs left out are drawn."""
 
     name: str | None = None
+    """What findings call the point."""
     at: dict[Name, Value]
+    """By input: a value, or zeros or ones."""
     claims: Claims | list[Claims] = []
+    """What was published about it; a list where there are several statements."""
 
 
 class VerifyModel(Model):
     """How the gradient is checked."""
 
     dtypes: list[Dtype] = ["float64", "float32"]
+    """Dtypes the subject runs in; those below float64 are judged against float64 by a rounding bar."""
     orders: list[Literal[1, 2]] = [1, 2]
+    """Orders of differentiation."""
     points: Annotated[int, Field(ge=0, le=100)] = 2
     """Number of seeded random points per combination of sizes."""
     special: list[Special] = []
+    """Further points at which every input takes values of a kind."""
     complex_step: bool = False
+    """Whether the complex step is used as an oracle; only for functions that are analytic in torch, too."""
     skip: str | None = None
     """Reason for not verifying this case."""
 
@@ -102,32 +121,44 @@ class Batches(Model):
     """Mini-batches: rows of every input whose first dim is `along` go through a Dataset and a DataLoader."""
 
     size: PositiveInt
+    """Rows in a batch."""
     along: Name = "n"
+    """The dim whose entries are the rows."""
     shuffle: bool = True
+    """Whether each epoch has a new order."""
 
 
 class Stop(Model):
     """When a descent may end before its last step."""
 
     gradient_norm: Annotated[float, Field(gt=0)] | None = None
+    """When the gradient's norm is at most this."""
     loss: Number | None = None
+    """When the loss is at most this."""
     loss_change: Annotated[float, Field(gt=0)] | None = None
+    """When the loss changes by at most this in a step."""
 
 
 class FitModel(Model):
     """What the report animates for a regression; `prediction` is an expression over inputs (and `output` of a module)."""
 
     x: ExpressionText
+    """The data's abscissa."""
     y: ExpressionText
+    """The data's ordinate."""
     prediction: ExpressionText
+    """The fitted curve's ordinate."""
 
 
 class Accuracy(Model):
     """A classifier's score after training: the share of rows whose arg-max of `scores` equals `labels`."""
 
     scores: ExpressionText
+    """A matrix with a row of class scores per row of data."""
     labels: Name
+    """The input that holds each row's class, from 0."""
     at_least: Annotated[float, Field(ge=0, le=1)]
+    """The smallest share that passes."""
 
 
 class ConvergeModel(Model):
@@ -136,25 +167,37 @@ class ConvergeModel(Model):
     optimizer: str = "SGD"
     """A class of torch.optim, or GD for plain gradient descent with steps written out: w ← w − lr·∇f."""
     options: dict[Name, bool | Number | str | list[Number] | None] = {}
+    """Keyword arguments of the optimizer."""
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Largest number of steps."""
     start: dict[Name, Value] = {}
     """By input: a value, or zeros, ones, or a draw. Inputs left out are drawn."""
     minimum: Literal["least_squares", "scipy"] | dict[Name, Value] | None = None
+    """Where it should arrive: a value per input, the closed form of a quadratic loss, or what scipy finds from the start."""
     within: Annotated[float, Field(gt=0)] = 1e-6
     """Largest distance (max-norm) of a parameter from the minimum that counts as arrived."""
     loss_below: Number | None = None
     """Counts as arrived when the loss falls to this; for cases without a known minimiser."""
     accuracy: Accuracy | None = None
+    """Counts as arrived when a classifier is this good."""
     gradient: Literal["autograd", "analytic"] = "autograd"
+    """Which gradient is followed."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Number of runs, each from its own seed."""
     fresh: list[Name] = []
     """Inputs drawn anew at every step (endless data)."""
     batches: Batches | None = None
+    """Trains on mini-batches; without it, every step sees all the data."""
     stop: Stop = Stop()
+    """When it may end early."""
     dims: dict[Name, Size] = {}
+    """The named sizes of this run; of those left out, the largest declared one is used."""
     dtype: Dtype = "float64"
+    """Dtype of parameters and data."""
     expect: Literal["arrives", "diverges"] = "arrives"
+    """How it should end."""
     fit: FitModel | None = None
+    """What the report animates, for a regression."""
     published: dict[Name, Value] = {}
     """Final parameters a source printed; shown beside ours."""
 
@@ -163,9 +206,13 @@ class BenchmarkModel(Model):
     """What is timed, over which sizes, against what."""
 
     sweep: dict[Name, list[Size]] = {}
+    """By dim: the sizes timed. Lists of one length are walked side by side."""
     passes: list[Pass] = ["value", "forward", "backward", "forward_backward"]
+    """What is timed."""
     against: list[Variant] = []
+    """What autograd on the function is compared with."""
     dtype: Dtype = "float32"
+    """Dtype of the inputs."""
     optimizer: str = "SGD"
     """The optimizer whose step is timed by the pass `step`."""
 
@@ -174,28 +221,45 @@ class ExpectedModel(Model):
     """A declared failure: the case passes only while it fails so. Shown and counted apart; it turns red when it stops."""
 
     outcome: Literal["fail", "error", "inconclusive", "vacuous"]
+    """How it fails."""
     match: str
     """Regular expression some unexcused finding's message must match."""
     reason: str
+    """Why it fails, for the report."""
     until: date | None = None
+    """Day after which the failure is no longer excused."""
 
 
 class CaseModel(Model):
     """A case: a function, its analytic gradient, and what to do with them."""
 
     case: CaseId
+    """Unique id: letters, digits, dots, hyphens and underscores."""
     title: str
+    """What it is, in a line."""
     source: str = ""
+    """Where the maths or a published figure comes from."""
     tags: list[str] = []
+    """Words to select cases by (`--tag`)."""
     dims: dict[Name, Size | list[Size] | FixedDim] = {}
+    """Named sizes: a number, a list that is swept in pairs, or `{fixed: n}`. Expressions see them as whole numbers."""
     inputs: dict[Name, InputModel]
+    """The function's inputs, by name."""
     let: dict[Name, ExpressionText] = {}
+    """Named intermediate values, in order; each may use the ones before."""
     function: ExpressionText | list[ExpressionText] | PythonRef
+    """What is under test: an expression, a list of them for several outputs, or Python code."""
     gradient: dict[Name, ExpressionText] | PythonRef | None = None
     """By input; may use `cotangent` (cotangent_0, … with several outputs). Without it, the output must be a scalar."""
     reference: ExpressionText | PythonRef | None = None
+    """A plain implementation of the same function, whose value and gradient in float64 count as true."""
     points: list[PointModel] = []
+    """Exact points to check at, beside the drawn ones."""
     verify: VerifyModel = VerifyModel()
+    """How the gradient is checked."""
     converge: list[ConvergeModel] = []
+    """Descents on the function."""
     benchmark: BenchmarkModel | None = None
+    """What is timed."""
     expected: ExpectedModel | None = None
+    """A declared failure."""
