@@ -20,22 +20,27 @@ ROUNDING_ORIGIN = f"rounding: Monte Carlo arithmetic, {SAMPLES} samples × {SAFE
 def analytic_gradient(flat: FlatSubject, cotangents: Tensor, *, generator: torch.Generator) -> Estimate | None:
     """Evaluate the case's analytic gradient for C cotangents (C × M); None when the case has none.
 
-    Inputs the gradient says nothing about are NaN with an infinite bar.
+    Inputs the gradient says nothing about have an infinite bar.
     """
     gradient = flat.subject.gradient
     if gradient is None:
         return None
 
+    silent: set[str] = set()
+
     def compute(x: Tensor) -> Tensor:
-        return torch.cat([_one(flat, x, cotangent) for cotangent in cotangents])
+        return torch.cat([_one(flat, x, cotangent, silent) for cotangent in cotangents])
 
     count = cotangents.shape[0]
     value = compute(flat.x).detach().reshape(count, flat.size)
     bar = rounding_bars(compute, flat.x, dtypes=(torch.float64,), generator=generator)[torch.float64]
     bar = bar.reshape(count, flat.size)
+    for block in flat.blocks:
+        if block.name in silent:
+            bar[:, block.start : block.stop] = torch.inf
     return Estimate(
         value=value,
-        bar=torch.where(value.isnan(), torch.inf, bar),
+        bar=bar,
         oracle="analytic",
         origin=ROUNDING_ORIGIN,
         independent=False,
@@ -59,8 +64,8 @@ def output_cotangents(flat: FlatSubject, outputs: tuple[Tensor, ...], cotangent:
     return tuple(folded)
 
 
-def _one(flat: FlatSubject, x: Tensor, cotangent: Tensor) -> Tensor:
-    """Evaluate the analytic gradient at a flat vector for one cotangent, as a flat vector with NaN where it is silent."""
+def _one(flat: FlatSubject, x: Tensor, cotangent: Tensor, silent: set[str]) -> Tensor:
+    """Evaluate the analytic gradient at a flat vector for one cotangent; inputs it says nothing about go to `silent`."""
     if flat.subject.gradient is None:
         raise ValueError("Cannot evaluate an analytic gradient the subject does not have.")
     named = flat.inputs(x)
@@ -69,7 +74,8 @@ def _one(flat: FlatSubject, x: Tensor, cotangent: Tensor) -> Tensor:
     parts = []
     for block in flat.blocks:
         if block.name not in found:
-            parts.append(torch.full((block.stop - block.start,), torch.nan, dtype=torch.float64))
+            silent.add(block.name)
+            parts.append(torch.zeros(block.stop - block.start, dtype=torch.float64))
             continue
         value = found[block.name]
         if tuple(value.shape) != block.shape:

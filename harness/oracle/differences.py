@@ -64,6 +64,7 @@ def finite_differences(
         origin=f"ladder: spread of neighbouring extrapolants + rounding, {how}",
         independent=True,
         directions=directions,
+        kink=ladder.kink.T,
         note=_note(ladder, flat, directions),
     )
     return estimate, ladder if directions is None else None

@@ -21,6 +21,7 @@ class Estimate:
         rigorous: whether the bar is an enclosure rather than an estimate.
         directions: None when `value` (C × N) holds whole gradients for C cotangents; D × N when it holds their projections
             (C × D) on D directions instead.
+        kink: where the function has one-sided derivatives that differ; `value` ± `bar` spans both. None means nowhere.
         note: what else the oracle noticed ("kink at entry 3"), or None.
     """
 
@@ -31,6 +32,7 @@ class Estimate:
     independent: bool
     rigorous: bool = False
     directions: Tensor | None = None
+    kink: Tensor | None = None
     note: str | None = None
 
     @staticmethod

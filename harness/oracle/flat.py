@@ -8,6 +8,7 @@ names, shapes or complex numbers.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -103,6 +104,13 @@ class FlatSubject:
         self.size = self.x.numel()
         self.batched: bool | None = None
         self.why_not_batched: str | None = None
+
+    def at(self, x: Tensor) -> FlatSubject:
+        """Make the same view at another flat point of length N."""
+        moved = copy.copy(self)
+        moved.values = {name: value.detach() for name, value in self.inputs(x).items()}
+        moved.x = x.detach()
+        return moved
 
     def inputs(self, x: Tensor) -> dict[str, Tensor]:
         """Unfold a flat vector of length N into the subject's named inputs (the others keep their values)."""

@@ -1,0 +1,269 @@
+"""`harness.check`: the Python entry to verification, for tests, notebooks and plugins."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.case.domains import with_domain
+from harness.case.points import draw_points
+from harness.case.subject import Input, Point, Subject, Tensors
+from harness.case.trust import Trust
+from harness.errors import AssertionFailed, UsageError
+from harness.records import Finding, Outcome
+from harness.verify.check import POINTS_BY_EFFORT, VerifyOptions, verify_subject
+from harness.verify.scene import Labels
+from harness.verify.verdict import case_detection_limit, decide
+
+RANDOM_POINTS = 2
+EFFORTS = tuple(POINTS_BY_EFFORT)
+
+__all__ = ["Input", "Trust", "Verdict", "check"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A subject's outcome, and the findings it rests on."""
+
+    name: str
+    outcome: Outcome
+    message: str
+    findings: tuple[Finding, ...]
+    detection_limit: float | None
+
+    def raise_if_failed(self) -> None:
+        """Raise unless the outcome is PASS.
+
+        Raises:
+            AssertionFailed: naming the outcome and every finding that did not pass (at most ten).
+        """
+        if self.outcome is Outcome.PASS:
+            return
+        bad = [f for f in self.findings if f.outcome not in (Outcome.PASS, Outcome.SKIPPED)]
+        lines = [f"{self.name}: {self.outcome.value}: {self.message}"]
+        lines += [f"  [{f.outcome.value}] {f.check} at {f.point}: {f.message}" for f in bad[:10]]
+        if len(bad) > 10:
+            lines.append(f"  … and {len(bad) - 10} more")
+        raise AssertionFailed("\n".join(lines))
+
+
+def check(
+    fn: Callable[..., Any],
+    inputs: Mapping[str, Any],
+    *,
+    dims: Mapping[str, int | Sequence[int]] | None = None,
+    gradient: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None = None,
+    reference: Callable[..., Any] | None = None,
+    name: str | None = None,
+    seed: int = 0,
+    effort: str = "standard",
+) -> Verdict:
+    """Check the gradient of a differentiable PyTorch function.
+
+    Args:
+        fn: the function. It gets the inputs by name when its signature has exactly those names, otherwise in order;
+            it returns a tensor, or a tuple, list or mapping of tensors.
+        inputs: name → tensor (an exact point; floating-point tensors are differentiated, and a tensor of lower
+            precision than float64 is checked in its own dtype too) or `Input` (drawn).
+        dims: named sizes used in `Input.shape`; lists are swept pairwise.
+        gradient: the analytic gradient: a function of the inputs and ``cotangent`` returning a mapping, a tuple in the
+            inputs' order or one tensor; or a mapping from names to such functions.
+        reference: a plain implementation with the signature of `fn`.
+        name: what to call it; defaults to the function's own name.
+        seed: seed of every draw.
+        effort: quick, standard or thorough.
+
+    Returns:
+        A verdict. A wrong gradient is an outcome; it never raises here.
+
+    Raises:
+        UsageError: an argument cannot be used.
+    """
+    if effort not in EFFORTS:
+        raise UsageError(f"Cannot check: effort={effort!r}. Use one of {', '.join(EFFORTS)}.")
+    if not callable(fn):
+        raise UsageError(f"Cannot check: fn={fn!r} (type {type(fn).__name__}) is not callable. Give a function.")
+    specs, fixed, dtypes = _inputs(inputs)
+    title = name or getattr(fn, "__name__", None) or type(fn).__name__
+    subject = Subject(
+        name=title,
+        inputs=specs,
+        function=_caller(fn, tuple(specs)),
+        gradient=_gradient(gradient, tuple(specs)),
+        reference=None if reference is None else _caller(reference, tuple(specs)),
+    )
+    if not subject.differentiable:
+        raise UsageError(f"Cannot check {title}: no input is differentiable. Give a floating-point tensor.")
+    points = _points(subject, fixed, dims or {}, seed=seed, effort=effort, name=title)
+    labels = Labels(case=title, seed=seed, device=_device(fixed))
+    orders = (1,) if effort == "quick" else (1, 2)
+    checked = verify_subject(subject, points, labels, VerifyOptions(dtypes=dtypes, orders=orders))
+    outcome, message = decide(checked.findings)
+    return Verdict(
+        name=title,
+        outcome=outcome,
+        message=message,
+        findings=checked.findings,
+        detection_limit=case_detection_limit(checked.findings),
+    )
+
+
+def _inputs(inputs: Mapping[str, Any]) -> tuple[dict[str, Input], dict[str, Tensor], tuple[torch.dtype, ...]]:
+    """Split what the caller gave into specifications and exact tensors, and see which dtypes are under test."""
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise UsageError(
+            f"Cannot check: inputs={inputs!r:.80} (type {type(inputs).__name__}) is not a mapping from names to tensors "
+            "or harness.Input. Give at least one."
+        )
+    specs: dict[str, Input] = {}
+    fixed: dict[str, Tensor] = {}
+    dtypes = [torch.float64]
+    for key, value in inputs.items():
+        if isinstance(value, Input):
+            specs[key] = with_domain(value)
+            continue
+        try:
+            tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError) as reason:
+            raise UsageError(
+                f"Cannot check: input {key}={value!r:.80} (type {type(value).__name__}) is not a tensor. "
+                "Give a tensor or a harness.Input."
+            ) from reason
+        floating = tensor.is_floating_point() or tensor.is_complex()
+        if isinstance(value, Tensor) and floating and tensor.dtype in (torch.float32, torch.float16, torch.bfloat16):
+            dtypes.append(tensor.dtype)
+        if floating:
+            tensor = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
+        specs[key] = Input(shape=tuple(tensor.shape), grad=floating, complex=tensor.is_complex())
+        fixed[key] = tensor
+    return specs, fixed, tuple(dict.fromkeys(dtypes))
+
+
+def _points(
+    subject: Subject,
+    fixed: Mapping[str, Tensor],
+    dims: Mapping[str, int | Sequence[int]],
+    *,
+    seed: int,
+    effort: str,
+    name: str,
+) -> tuple[Point, ...]:
+    """Exact points where every input is given, random ones where some are drawn."""
+    drawn = {key: spec for key, spec in subject.inputs.items() if key not in fixed}
+    if not drawn:
+        return (Point(name="given", values=dict(fixed), sizes={}, seed=seed),)
+    unknown = {size for spec in drawn.values() for size in spec.shape if isinstance(size, str)} - set(dims)
+    if unknown:
+        raise UsageError(f"Cannot draw inputs: the size {sorted(unknown)[0]!r} is not in dims={dict(dims)!r}. Add it to dims.")
+    count = max(1, round(RANDOM_POINTS * POINTS_BY_EFFORT[effort]))
+    points = draw_points(drawn, dims, name=name, seed=seed, count=count)
+    return tuple(
+        Point(
+            name=point.name,
+            values={key: fixed[key] if key in fixed else point.values[key] for key in subject.inputs},
+            sizes=point.sizes,
+            seed=seed,
+        )
+        for point in points
+    )
+
+
+def _device(fixed: Mapping[str, Tensor]) -> str:
+    """The device of the tensors given: the first that is not the CPU."""
+    return next((str(value.device) for value in fixed.values() if value.device.type != "cpu"), "cpu")
+
+
+def _by_name(fn: Callable[..., Any], names: tuple[str, ...]) -> bool:
+    """Whether a function's signature takes exactly these names as keywords."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    needed = {p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return set(names) <= named and needed <= {*names, "cotangent"}
+
+
+def _caller(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[[Tensors], tuple[Tensor, ...]]:
+    """Wrap a user's function: named tensors in, a tuple of tensors out."""
+    by_name = _by_name(fn, names)
+
+    def function(tensors: Tensors) -> tuple[Tensor, ...]:
+        result = fn(**{n: tensors[n] for n in names}) if by_name else fn(*[tensors[n] for n in names])
+        return _tuple(result)
+
+    return function
+
+
+def _tuple(result: object) -> tuple[Tensor, ...]:
+    if isinstance(result, Tensor):
+        return (result,)
+    if isinstance(result, Mapping):
+        result = tuple(result.values())
+    if isinstance(result, (tuple, list)) and all(isinstance(part, Tensor) for part in result):
+        return tuple(result)
+    raise TypeError(f"the function returned {result!r:.80} (type {type(result).__name__}), not a tensor or tensors")
+
+
+def _gradient(
+    gradient: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None, names: tuple[str, ...]
+) -> Callable[[Tensors, tuple[Tensor, ...]], Mapping[str, Tensor]] | None:
+    """Wrap a user's analytic gradient: tensors and cotangents in, named gradients out."""
+    if gradient is None:
+        return None
+    if isinstance(gradient, Mapping):
+        unknown = sorted(set(gradient) - set(names))
+        if unknown:
+            raise UsageError(f"Cannot use gradient: {unknown[0]!r} is no input. Inputs are: {', '.join(names)}.")
+        parts = {key: _gradient_caller(fn, names) for key, fn in gradient.items()}
+        return lambda tensors, cotangents: {key: part(tensors, cotangents) for key, part in parts.items()}
+    whole = _gradient_caller(gradient, names)
+
+    def function(tensors: Tensors, cotangents: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
+        result = whole(tensors, cotangents)
+        if isinstance(result, Mapping):
+            return result
+        results = (result,) if isinstance(result, Tensor) else tuple(result)
+        return {key: value for key, value in zip(names, results, strict=False) if value is not None}
+
+    return function
+
+
+def _gradient_caller(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[[Tensors, tuple[Tensor, ...]], Any]:
+    """Call an analytic gradient with the inputs and, where it takes one, the cotangent; otherwise multiply by it."""
+    try:
+        parameters = inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        parameters = {}
+    takes = "cotangent" in parameters or len(parameters) > len(names)
+    by_name = _by_name(fn, names)
+
+    def function(tensors: Tensors, cotangents: tuple[Tensor, ...]) -> Any:  # noqa: ANN401 - whatever the user returns
+        seed: Any = cotangents[0] if len(cotangents) == 1 else cotangents
+        if by_name:
+            named = {n: tensors[n] for n in names}
+            result = fn(**named, cotangent=seed) if takes else fn(**named)
+        else:
+            ordered = [tensors[n] for n in names]
+            result = fn(*ordered, seed) if takes else fn(*ordered)
+        if takes or len(cotangents) != 1 or cotangents[0].numel() != 1:
+            return result
+        return _times(result, cotangents[0])
+
+    return function
+
+
+def _times(result: object, cotangent: Tensor) -> object:
+    """Multiply gradients by the cotangent of a single-number output."""
+    if isinstance(result, Tensor):
+        return result * cotangent.reshape(())
+    if isinstance(result, Mapping):
+        return {key: _times(value, cotangent) for key, value in result.items()}
+    if isinstance(result, (tuple, list)):
+        return tuple(None if value is None else _times(value, cotangent) for value in result)
+    return result

@@ -1,0 +1,207 @@
+"""Checks a subject at its points and decides: the one place where all verification comes together.
+
+`verify_case` is the entry for case files, `verify_subject` the one below it, which `harness.check` shares. A wrong
+gradient, and a subject that raises, are findings; only misuse raises.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import torch
+
+from harness.case.build import build_subject
+from harness.case.case import Case
+from harness.case.points import case_points
+from harness.case.schema import PythonRef
+from harness.case.subject import Point, Subject
+from harness.case.trust import Trust
+from harness.commands import repeat_command
+from harness.errors import HarnessError
+from harness.graph.trace import trace_graph
+from harness.oracle.flat import real_vector
+from harness.oracle.symbolic import Symbolic
+from harness.records import Curve, Finding, Outcome, VerifyRecord
+from harness.verify.claims import check_claims
+from harness.verify.curves import error_curves
+from harness.verify.first import first_order
+from harness.verify.precision import low_precision
+from harness.verify.routes import one_line
+from harness.verify.scene import Labels, Scene
+from harness.verify.second import second_order
+from harness.verify.verdict import case_detection_limit, decide, excuse
+
+POINTS_BY_EFFORT = {"quick": 0.5, "standard": 1.0, "thorough": 4.0}
+"""Factor on the number of random points."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyOptions:
+    """What to check: dtypes besides float64, orders of derivative, and whether the complex step may be used."""
+
+    dtypes: tuple[torch.dtype, ...] = (torch.float64,)
+    orders: tuple[int, ...] = (1, 2)
+    complex_step: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Everything found about a subject."""
+
+    findings: tuple[Finding, ...]
+    curves: tuple[Curve, ...]
+
+
+def verify_subject(
+    subject: Subject, points: Sequence[Point], labels: Labels, options: VerifyOptions
+) -> Checked:
+    """Check a subject at every point, in every dtype and order asked for."""
+    symbolic = Symbolic(subject)
+    findings: list[Finding] = []
+    curves: tuple[Curve, ...] = ()
+    for point in points:
+        try:
+            found, drawn = _at_point(subject, point, labels, options, symbolic, want_curves=not curves)
+        except HarnessError:
+            raise
+        except Exception as reason:  # the subject's own code may raise anything: that is a finding, not our failure
+            message = f"The subject raised {one_line(reason)}"
+            found, drawn = [_label(point, labels, message)], ()
+        findings += found
+        curves = curves or drawn
+    return Checked(findings=tuple(findings), curves=curves)
+
+
+def _at_point(
+    subject: Subject, point: Point, labels: Labels, options: VerifyOptions, symbolic: Symbolic, *, want_curves: bool
+) -> tuple[list[Finding], tuple[Curve, ...]]:
+    """All checks at one point."""
+    scene = Scene(subject, point, labels)
+    if scene.value.numel() == 0 or scene.flat.size == 0:
+        return [scene.finding("value", Outcome.SKIPPED, "There are no real numbers to differentiate here.")], ()
+    if not bool(scene.value.isfinite().all() & real_vector(list(scene.flat.values.values())).isfinite().all()):
+        return [scene.finding("value", Outcome.SKIPPED, "The value is not finite here, so it has no derivative.")], ()
+    first = first_order(scene, symbolic, use_complex_step=options.complex_step)
+    findings = [*first.findings, *check_claims(scene, first)]
+    if 2 in options.orders and first.gradient is not None and point.special is None:
+        findings += second_order(scene, first)
+    for dtype in options.dtypes:
+        if dtype != torch.float64 and first.gradient is not None:
+            findings += low_precision(subject, point, labels, dtype)
+    return findings, error_curves(scene, first) if want_curves and point.special is None else ()
+
+
+def _label(point: Point, labels: Labels, message: str) -> Finding:
+    return Finding(
+        check="value",
+        outcome=Outcome.ERROR,
+        message=message,
+        point=point.name,
+        dims=", ".join(f"{name}={size}" for name, size in point.sizes.items()),
+        seed=labels.seed,
+        device=labels.device,
+        command=labels.command,
+    )
+
+
+def verify_case(
+    case: Case, *, trust: Trust, seed: int, effort: str = "standard", device: str = "cpu"
+) -> VerifyRecord:
+    """Verify one case of a case file.
+
+    Args:
+        case: the loaded case.
+        trust: which Python code may run.
+        seed: the run's seed.
+        effort: quick, standard or thorough; scales the number of random points.
+        device: where the subject runs, "cpu" or "cuda".
+
+    Returns:
+        The case's record. Misuse (untrusted code, shapes that do not match) is an ERROR record with its reason.
+    """
+    started = time.perf_counter()
+    command = repeat_command(case.path, case.id, seed)
+    model = case.model
+    if model.verify.skip is not None:
+        return _record(case, Outcome.SKIPPED, model.verify.skip, command=command)
+    try:
+        subject = build_subject(case, trust=trust)
+        points = case_points(_with_effort(case, effort), subject, seed=seed)
+    except Exception as reason:  # the case boundary: everything a case does wrong ends in its own record
+        return _error(case, reason, command, started)
+    labels = Labels(case=case.id, seed=seed, device=device, command=command)
+    options = VerifyOptions(
+        dtypes=tuple(getattr(torch, name) for name in model.verify.dtypes),
+        orders=tuple(model.verify.orders),
+        complex_step=model.verify.complex_step,
+    )
+    try:
+        checked = verify_subject(subject, points, labels, options)
+        graph = next((g for g in (_graph(subject, point) for point in points[:1]) if g is not None), None)
+    except Exception as reason:  # as above
+        return _error(case, reason, command, started)
+    findings = excuse(checked.findings, model.expected, today=datetime.now(UTC).date())
+    outcome, message = decide(findings)
+    return replace(
+        _record(case, outcome, message, command=command),
+        findings=findings,
+        detection_limit=case_detection_limit(findings),
+        graph=graph,
+        curves=checked.curves,
+        duration_s=time.perf_counter() - started,
+    )
+
+
+def _graph(subject: Subject, point: Point):  # noqa: ANN202 - records.Graph | None
+    try:
+        return trace_graph(subject, point)
+    except Exception:  # a drawing is never worth a case's verdict
+        return None
+
+
+def _with_effort(case: Case, effort: str) -> Case:
+    """The case with its number of random points scaled to an effort."""
+    factor = POINTS_BY_EFFORT[effort]
+    count = model_points = case.model.verify.points
+    if model_points:
+        count = max(1, min(100, round(model_points * factor)))
+    verify = case.model.verify.model_copy(update={"points": count})
+    return replace(case, model=case.model.model_copy(update={"verify": verify}))
+
+
+def _record(case: Case, outcome: Outcome, message: str, *, command: str) -> VerifyRecord:
+    """The record of a case, without findings."""
+    model = case.model
+    function = model.function
+    if isinstance(function, PythonRef):
+        formula = function.python
+    else:
+        formula = function if isinstance(function, str) else "\n".join(function)
+    gradient = model.gradient if isinstance(model.gradient, dict) else {}
+    return VerifyRecord(
+        job=f"verify {case.id}",
+        case=case.id,
+        title=model.title,
+        source=model.source,
+        path=str(case.path),
+        tags=tuple(model.tags),
+        outcome=outcome,
+        message=message,
+        formula=formula,
+        let=tuple(model.let.items()),
+        gradient=tuple(gradient.items()),
+        is_expression=not isinstance(function, PythonRef),
+        command=command,
+    )
+
+
+def _error(case: Case, reason: Exception, command: str, started: float) -> VerifyRecord:
+    return replace(
+        _record(case, Outcome.ERROR, one_line(reason, limit=500), command=command),
+        traceback=None if isinstance(reason, HarnessError) else traceback.format_exc(),
+        duration_s=time.perf_counter() - started,
+    )

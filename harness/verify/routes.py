@@ -1,0 +1,195 @@
+"""Ways to get the subject's own derivative: reverse mode (two calls), forward mode, double backward.
+
+A route never judges. Where PyTorch says that a route is not supported, `RouteUnavailable` carries its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.oracle.analytic import output_cotangents
+from harness.oracle.flat import FlatSubject, real_vector
+
+
+class RouteUnavailable(Exception):
+    """This route cannot be taken for this subject; the message is PyTorch's reason, shortened to one line."""
+
+
+class SubjectError(Exception):
+    """The subject itself raised, in its forward or in its backward."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gradients:
+    """Gradients of C weighted outputs: C × N, flat, in float64. `missing` names inputs whose gradient was None.
+
+    A None gradient is 0 in `value`, as autograd means it.
+    """
+
+    value: Tensor
+    missing: tuple[str, ...] = ()
+    dtype_faults: tuple[str, ...] = ()
+    """Inputs whose gradient came back in another dtype, as "w: float16 for a float32 input"."""
+
+
+def leaves(flat: FlatSubject) -> dict[str, Tensor]:
+    """Make fresh inputs, the differentiable ones as leaves that require a gradient."""
+    named = {name: value.clone() for name, value in flat.values.items()}
+    for block in flat.blocks:
+        named[block.name].requires_grad_(True)
+    return named
+
+
+def _outputs_with_history(flat: FlatSubject, named: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    outputs = flat.call(named)
+    if not any(output.requires_grad for output in outputs):
+        raise RouteUnavailable(
+            "the result is detached from every input: autograd has no path to differentiate "
+            "(an operation such as .detach(), .item(), .numpy(), argmax or a view as integers cut it)"
+        )
+    return outputs
+
+
+def _flat_gradient(flat: FlatSubject, named: dict[str, Tensor], found: dict[str, Tensor | None]) -> Gradients:
+    """Lay named gradients end to end, noting what is missing or has the wrong dtype."""
+    parts, missing, faults = [], [], []
+    for block in flat.blocks:
+        gradient, leaf = found[block.name], named[block.name]
+        if gradient is None:
+            missing.append(block.name)
+            gradient = torch.zeros_like(leaf)
+        elif gradient.dtype != leaf.dtype:
+            faults.append(f"{block.name}: {_short(gradient.dtype)} for a {_short(leaf.dtype)} input")
+        if block.complex and not gradient.is_complex():
+            gradient = gradient.to(leaf.dtype)
+        dense = gradient.to_dense() if gradient.layout != torch.strided else gradient
+        parts.append(real_vector((dense.detach(),)).to("cpu", torch.float64))
+    return Gradients(value=torch.cat(parts), missing=tuple(missing), dtype_faults=tuple(faults))
+
+
+def reverse(flat: FlatSubject, cotangents: Tensor) -> Gradients:
+    """Gradients by `torch.autograd.grad` for C cotangents (C × M), each with a fresh forward pass."""
+    rows = []
+    for cotangent in cotangents:
+        named = leaves(flat)
+        outputs = _outputs_with_history(flat, named)
+        seeds = output_cotangents(flat, outputs, cotangent)
+        active = [(output, seed) for output, seed in zip(outputs, seeds, strict=True) if output.requires_grad]
+        wanted = [named[block.name] for block in flat.blocks]
+        found = torch.autograd.grad([o for o, _ in active], wanted, [s for _, s in active], allow_unused=True)
+        rows.append(_flat_gradient(flat, named, dict(zip((b.name for b in flat.blocks), found, strict=True))))
+    return _stack(rows)
+
+
+def backward(flat: FlatSubject, cotangent: Tensor) -> tuple[Gradients, Gradients]:
+    """Gradients by `.backward()` into `.grad`: after one call, and accumulated after a second call on the same graph."""
+    named = leaves(flat)
+    outputs = _outputs_with_history(flat, named)
+    seeds = output_cotangents(flat, outputs, cotangent)
+    active = [(output, seed) for output, seed in zip(outputs, seeds, strict=True) if output.requires_grad]
+    results = []
+    for last in (False, True):
+        torch.autograd.backward([o for o, _ in active], [s for _, s in active], retain_graph=not last)
+        results.append(_flat_gradient(flat, named, {b.name: named[b.name].grad for b in flat.blocks}))
+    return results[0], results[1]
+
+
+def forward_products(flat: FlatSubject, directions: Tensor) -> Tensor:
+    """Forward-mode products J·d for D directions (D × N); returns D × M in float64."""
+    rows = []
+    for direction in directions:
+        try:
+            _, tangent = torch.func.jvp(flat.outputs, (flat.x,), (direction.to(flat.x.dtype).to(flat.x.device),))
+        except (NotImplementedError, RuntimeError) as reason:
+            raise RouteUnavailable(one_line(reason)) from reason
+        rows.append(tangent.detach().to("cpu", torch.float64))
+    return torch.stack(rows)
+
+
+def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -> Tensor:
+    """Double backward: products H·d of the Hessian of ⟨cotangent, outputs⟩ for D directions (D × N); returns D × N.
+
+    A first gradient without history has second derivative 0, as autograd means it.
+    """
+    x = flat.x.clone().requires_grad_(True)
+    outputs = flat.outputs(x)
+    if not outputs.requires_grad:
+        raise RouteUnavailable("the result is detached from every input")
+    try:
+        (first,) = torch.autograd.grad(outputs, x, cotangent.to(outputs.dtype).to(outputs.device), create_graph=True)
+    except RuntimeError as reason:
+        raise RouteUnavailable(one_line(reason)) from reason
+    if not first.requires_grad:
+        return torch.zeros(len(directions), flat.size, dtype=torch.float64)
+    rows = []
+    for direction in directions:
+        seed = direction.to(first.dtype).to(first.device)
+        try:
+            (row,) = torch.autograd.grad(first, x, seed, retain_graph=True, allow_unused=True)
+        except RuntimeError as reason:
+            raise RouteUnavailable(one_line(reason)) from reason
+        rows.append(torch.zeros_like(flat.x) if row is None else row)
+    return torch.stack(rows).detach().to("cpu", torch.float64)
+
+
+def forward_over_reverse(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -> Tensor:
+    """Forward mode over reverse mode: the same products H·d (D × N) by another path."""
+
+    def gradient(x: Tensor) -> Tensor:
+        return flat_gradient_function(flat, cotangent)(x)
+
+    rows = []
+    for direction in directions:
+        try:
+            _, tangent = torch.func.jvp(gradient, (flat.x,), (direction.to(flat.x.dtype),))
+        except (NotImplementedError, RuntimeError) as reason:
+            raise RouteUnavailable(one_line(reason)) from reason
+        rows.append(tangent.detach().to("cpu", torch.float64))
+    return torch.stack(rows)
+
+
+def flat_gradient_function(flat: FlatSubject, cotangent: Tensor):  # noqa: ANN201 - a closure, typed by its docstring
+    """Make x ↦ gradient of ⟨cotangent, outputs⟩ (N → N) in a form that vmap and forward mode can transform."""
+
+    def value(x: Tensor) -> Tensor:
+        outputs = flat.outputs(x)
+        return (outputs * cotangent.to(outputs.dtype).to(outputs.device)).sum()
+
+    return torch.func.grad(value)
+
+
+def plain_gradient_function(flat: FlatSubject, cotangent: Tensor):  # noqa: ANN201 - as above
+    """Make x ↦ gradient of ⟨cotangent, outputs⟩ (N → N) by plain `torch.autograd.grad`, for subjects torch.func refuses."""
+
+    def gradient(x: Tensor) -> Tensor:
+        leaf = x.detach().clone().requires_grad_(True)
+        outputs = flat.outputs(leaf)
+        if not outputs.requires_grad:
+            return torch.zeros_like(leaf)
+        seed = cotangent.to(outputs.dtype).to(outputs.device)
+        (found,) = torch.autograd.grad(outputs, leaf, seed, allow_unused=True)
+        return torch.zeros_like(leaf) if found is None else found
+
+    return gradient
+
+
+def one_line(reason: BaseException, *, limit: int = 200) -> str:
+    """First line of an exception's message, shortened, with its type."""
+    text = str(reason).strip().splitlines()[0] if str(reason).strip() else ""
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return f"{type(reason).__name__}: {text}" if text else type(reason).__name__
+
+
+def _stack(rows: list[Gradients]) -> Gradients:
+    return Gradients(
+        value=torch.stack([row.value for row in rows]),
+        missing=rows[0].missing,
+        dtype_faults=rows[0].dtype_faults,
+    )
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

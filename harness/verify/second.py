@@ -1,0 +1,170 @@
+"""Second-order checks at one point in float64: products of the Hessian with dense directions.
+
+Double backward is held against a ladder of first gradients, against forward-over-reverse mode, and against its own
+symmetry. Sees second derivatives that are missing, silently zero or wrong. Cannot see an error that the first gradient
+shares at every nearby point; the first-order checks are there for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from harness.oracle.analytic import ROUNDING_ORIGIN
+from harness.oracle.estimate import Estimate
+from harness.oracle.flat import FlatSubject, random_signs
+from harness.oracle.ladder import UNIT_ROUNDOFF, scales, slopes
+from harness.oracle.differences import MOST_DIRECTION_STEPS, domain_of
+from harness.oracle.rounding import rounding_bars
+from harness.records import Finding, Outcome
+from harness.verify.compare import Comparison, compare
+from harness.verify.first import FirstOrder
+from harness.verify.routes import (
+    RouteUnavailable,
+    flat_gradient_function,
+    forward_over_reverse,
+    hessian_products,
+    plain_gradient_function,
+)
+from harness.verify.scene import Scene, number
+
+DIRECTIONS = 2
+MOST_ENTRIES = 512
+"""Products longer than this are compared through random projections."""
+PROJECTIONS = 16
+
+
+def second_order(scene: Scene, first: FirstOrder) -> tuple[Finding, ...]:
+    """Run the second-order checks on ⟨cotangent, outputs⟩ for the first cotangent."""
+    flat, cotangent = scene.flat, scene.cotangents[0]
+    directions = random_signs((DIRECTIONS, flat.size), scene.generator("second order")) * scales(flat.x)
+
+    def double_backward(x: Tensor) -> Tensor:
+        return hessian_products(flat.at(x), cotangent, directions).reshape(-1)
+
+    try:
+        products = double_backward(flat.x).reshape(DIRECTIONS, flat.size)
+        own = rounding_bars(double_backward, flat.x, dtypes=(torch.float64,), generator=scene.generator("second bars"))
+    except RouteUnavailable as reason:
+        return (scene.finding("double backward", Outcome.SKIPPED, f"No second derivative: {reason}.", order=2),)
+    bar = own[torch.float64].reshape(DIRECTIONS, flat.size)
+    size = 0.0 if first.gradient is None else float(first.gradient[0].abs().max())
+    findings = [*_symmetry(scene, directions, products, bar, size)]
+    findings += _against_ladder(scene, directions, products, bar, size)
+    findings += _against_forward(scene, directions, products, bar, size)
+    return tuple(findings)
+
+
+def _symmetry(scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float) -> Iterator[Finding]:
+    """⟨a, H·b⟩ = ⟨b, H·a⟩: the Hessian is symmetric wherever second derivatives are continuous."""
+    left, right = directions[1] @ products[0], directions[0] @ products[1]
+    reach = directions[1].abs() @ bar[0] + directions[0].abs() @ bar[1]
+    found = compare(left[None], right[None], reach[None], required=scene.required(2), zero_scale=max(size, 1e-300))
+    yield _finding(scene, "Hessian symmetry", found, "⟨a, H·b⟩", "⟨b, H·a⟩", ROUNDING_ORIGIN)
+
+
+def _against_forward(
+    scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float
+) -> Iterator[Finding]:
+    check = "double backward ~ forward over reverse"
+    try:
+        other = forward_over_reverse(scene.flat, scene.cotangents[0], directions)
+    except RouteUnavailable as reason:
+        yield scene.finding(check, Outcome.SKIPPED, f"No forward over reverse mode: {reason}.", order=2)
+        return
+    found = compare(products, other, 2 * bar, required=scene.required(2), zero_scale=max(size, 1e-300))
+    yield _finding(scene, check, found, "H·d by double backward", "forward over reverse mode", ROUNDING_ORIGIN)
+
+
+def _against_ladder(
+    scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float
+) -> Iterator[Finding]:
+    """The Hessian's products against differences of first gradients along the same directions."""
+    flat = scene.flat
+    project = _projection(scene)
+    gradient = _gradient_batches(flat, scene.cotangents[0])
+
+    def evaluate(xs: Tensor) -> Tensor:
+        return gradient(xs) @ project.T
+
+    low, high = domain_of(flat)
+    center = gradient(flat.x[None])[0]
+    floor = UNIT_ROUNDOFF * (project.abs() @ center.abs().nan_to_num(0.0, 0.0, 0.0))
+    ladder = slopes(
+        evaluate, flat.x, directions, floor=floor, low=low, high=high, most_steps=MOST_DIRECTION_STEPS
+    )
+    expected = Estimate(
+        value=ladder.value,
+        bar=ladder.bar,
+        oracle="differences of gradients",
+        origin=f"ladder of gradients: {ladder.steps.shape[1]} steps along {DIRECTIONS} dense directions",
+        independent=True,
+        note="a kink in the first derivative" if bool((ladder.kink | ladder.jump).any()) else None,
+    )
+    actual, reach = products @ project.T, bar @ project.abs().T
+    check = f"double backward ~ {expected.oracle}"
+    whole = len(project) == flat.size
+    for block in flat.blocks if whole else (None,):
+        part = slice(None) if block is None else slice(block.start, block.stop)
+        found = compare(
+            actual[:, part], expected.value[:, part], reach[:, part] + expected.bar[:, part],
+            required=scene.required(2), zero_scale=max(size, 1e-300),
+        )  # fmt: skip
+        finding = _finding(scene, check, found, "H·d by double backward", expected.oracle, expected.origin)
+        index = None
+        if block is not None and found.position is not None:
+            index = block.index(found.position % (block.stop - block.start))
+        yield replace(
+            finding,
+            input=None if block is None else block.name,
+            index=index,
+            message=finding.message + (f" ({expected.note})" if expected.note else ""),
+            independent=True,
+            question=f"second derivative by {'all inputs' if block is None else block.name} at {scene.point.name}",
+        )
+
+
+def _projection(scene: Scene) -> Tensor:
+    """Rows to project long products on (P × N): the identity while they are short."""
+    size = scene.flat.size
+    if size <= MOST_ENTRIES:
+        return torch.eye(size, dtype=torch.float64)
+    return random_signs((PROJECTIONS, size), scene.generator("projections"))
+
+
+def _gradient_batches(flat: FlatSubject, cotangent: Tensor) -> Callable[[Tensor], Tensor]:
+    """Make B × N points ↦ B × N first gradients, batched where torch.func can and agrees with plain autograd."""
+    view = flat.at(flat.x)
+    view.batched = None
+    plain = plain_gradient_function(flat, cotangent)
+    transformed = flat_gradient_function(flat, cotangent)
+    try:
+        reliable = bool(torch.allclose(transformed(flat.x), plain(flat.x), rtol=1e-9, atol=0, equal_nan=True))
+    except Exception:  # torch.func refuses for many reasons and with many types: every one means "use plain autograd"
+        reliable = False
+    chosen = transformed if reliable else plain
+    view.batched = None if reliable else False
+
+    def gradients(xs: Tensor) -> Tensor:
+        return view.batch_of(chosen, xs).to("cpu", torch.float64)
+
+    return gradients
+
+
+def _finding(scene: Scene, check: str, found: Comparison, what: str, oracle: str, origin: str) -> Finding:
+    message = (
+        f"{what} is {number(found.actual)} but {number(found.expected)} by {oracle}: off by {number(found.error)}, "
+        f"allowed {number(found.bar)}."
+        if found.outcome is Outcome.FAIL
+        else f"{what} and {oracle}: {found.reason}"
+    )
+    return scene.finding(
+        check, found.outcome, message, question=f"{check} at {scene.point.name}", actual=found.actual,
+        expected=found.expected, error=found.error, bar=found.bar, bar_origin=origin, resolution=found.resolution,
+        digits=found.digits, route="double backward", oracle=oracle, order=2,
+    )  # fmt: skip
+
+
