@@ -1,8 +1,8 @@
 """Clocks: how long a block of calls takes on a device. The one seam between the benchmarks and a device's own timing.
 
-A clock measures and nothing else: how many calls make a sample, when to stop, and what the samples mean are `sampling`'s and
-`statistics`' jobs. To add a device, write a class with the members of `Clock` and name it in `CLOCKS` under the device's type;
-sampling, passes and records need no change. Tests give a clock of their own the same way.
+A clock measures and nothing else: how many calls make a sample, when to stop, and what the samples mean are
+`sampling`'s and `statistics`' jobs. To add a device, write a class with the members of `Clock` and name it in `CLOCKS`
+under the device's type; sampling, passes and records need no change. Tests give a clock of their own the same way.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import repeat
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 
@@ -36,7 +36,7 @@ class Clock(Protocol):
         """Where tensors have to live for this clock to time work on them."""
 
     def now_s(self) -> float:
-        """A steadily growing host time in seconds; budgets are kept by it."""
+        """Read a steadily growing host time, in seconds; budgets are kept by it."""
 
     def block_s(self, call: Call, calls: int) -> float:
         """Run `call` `calls` times and return how long the device worked on all of them together, in seconds."""
@@ -54,11 +54,11 @@ class CpuClock:
         self.name = "cpu"
 
     def now_s(self) -> float:
-        """Host time in seconds."""
+        """Read the host's time, in seconds."""
         return time.perf_counter_ns() * 1e-9
 
     def block_s(self, call: Call, calls: int) -> float:
-        """Seconds of host time that `calls` calls took."""
+        """Time `calls` calls on the host, in seconds."""
         turns = repeat(None, calls)
         start = time.perf_counter_ns()
         for _ in turns:
@@ -85,8 +85,9 @@ class Event(Protocol):
 class CudaClock:
     """Device time between two events around a block, with one synchronisation after it.
 
-    The calls of a block are queued without waiting for each other, so the host's launch latency is hidden wherever a call keeps the
-    device busy for longer than its launch takes; for smaller calls the figure is the rate at which the host can launch them.
+    The calls of a block are queued without waiting for each other, so the host's launch latency is hidden wherever a
+    call keeps the device busy for longer than its launch takes; for smaller calls the figure is the rate at which the
+    host can launch them.
     """
 
     def __init__(
@@ -107,11 +108,11 @@ class CudaClock:
         self._now_s = now_s or time.perf_counter
 
     def now_s(self) -> float:
-        """Host time in seconds."""
+        """Read the host's time, in seconds."""
         return self._now_s()
 
     def block_s(self, call: Call, calls: int) -> float:
-        """Seconds of device time between the start and the end of `calls` calls."""
+        """Time `calls` calls on the device, from the start of the first to the end of the last, in seconds."""
         with self._current():
             start, end = self._make_event(), self._make_event()
             start.record()
@@ -129,8 +130,7 @@ class CudaClock:
         return torch.cuda.device(self.device)
 
     def _device_event(self) -> Event:
-        event: Event = torch.cuda.Event(enable_timing=True)
-        return event
+        return cast("Event", torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
 
     def _device_settle(self) -> None:
         torch.cuda.synchronize(self.device)
@@ -145,7 +145,7 @@ def _cuda_clock(device: torch.device) -> Clock:
 
 
 CLOCKS: Mapping[str, Callable[[torch.device], Clock]] = {"cpu": CpuClock, "cuda": _cuda_clock}
-"""By type of device: how its clock is made. A maker raises NoClockError with the reason when the device cannot be timed here."""
+"""By type of device: how its clock is made, or NoClockError raised with the reason it cannot be timed here."""
 
 
 def clock_for(device: str) -> Clock:

@@ -1,7 +1,8 @@
 """Time a subject: for every device and size, all passes of all variants together, as records.
 
-This joins the parts: `clocks` and `sampling` give raw samples, `statistics` makes estimates of them, and here both become `Timing` and
-`Scaling` records. What cannot run is a row with its reason, never a figure; what raises is an error row, and the rest goes on.
+This joins the parts: `clocks` and `sampling` give raw samples, `statistics` makes estimates of them, and here both
+become `Timing` and `Scaling` records. What cannot run is a row with its reason, never a figure; what raises is an
+error row, and the rest goes on.
 Whether the subject's gradient is right is not asked here: callers time verified subjects only.
 """
 
@@ -20,7 +21,7 @@ from harness.bench.memory import element_count, free_bytes, peak_memory_bytes, s
 from harness.bench.passes import GRADIENT_PASSES, PASSES, Setting, make_setting, quiet_compiler
 from harness.bench.sampling import FULL, QUICK, Effort, Measurement, Work, sample
 from harness.bench.sizes import Sweep, all_sizes
-from harness.bench.statistics import MIN_SIZES, enough_samples, growth_exponent, median_interval, paired_ratio
+from harness.bench.statistics import MIN_SIZES, growth_exponent, median_interval, paired_ratio
 from harness.bench.variants import AUTOGRAD, missing, passes_of, setting_of
 from harness.case.subject import Subject, Tensors
 from harness.records import Outcome, Scaling, Timing
@@ -32,7 +33,7 @@ MAX_REASON = 500
 """Characters kept of an exception's message."""
 
 Draw = Callable[[Mapping[str, int]], Tensors]
-"""Draws the inputs at given sizes: on the CPU, float64 or complex128 where they are not integers; equal sizes give equal inputs."""
+"""Draws the inputs at given sizes: on the CPU, in double precision where they are not integers; always the same ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,8 @@ def benchmark_subject(
         make_clock: gives the clock of a device, or raises NoClockError with the reason there is none.
 
     Returns:
-        Timings in the order device, size, variant, pass, with rows for what was skipped; scalings; the ratio of gradient to value.
+        Timings in the order device, size, variant, pass, with rows for what was skipped; scalings; the ratio of
+        gradient to value.
 
     Raises:
         UsageError: a device is none of torch's.
@@ -147,7 +149,9 @@ class _Bench:
     def _setting(self, sizes: Mapping[str, int]) -> Setting:
         values = placed(self.draw(sizes), self.options.dtype, self.clock.device)
         wanted = tuple(
-            name for name in self.subject.differentiable if values[name].is_floating_point() or values[name].is_complex()
+            name
+            for name in self.subject.differentiable
+            if values[name].is_floating_point() or values[name].is_complex()
         )
         generator = torch.Generator().manual_seed(self.options.seed)
         return make_setting(
@@ -180,7 +184,7 @@ class _Bench:
             return None
 
     def _build(self, what: str, setting: Setting, row: Timing) -> Work | Timing:
-        """The pass's work, or the row that says why there is none."""
+        """Make the pass's work, or the row that says why there is none."""
         if what in (*GRADIENT_PASSES, "step") and not setting.differentiable:
             return replace(row, message="no input has a gradient")
         try:
@@ -224,7 +228,8 @@ def timing_of(measurement: Measurement, row: Timing) -> Timing:
         row: the record's fields that say what was timed where.
 
     Returns:
-        An error with its reason when the work raised; inconclusive when the samples are too few for an interval; otherwise a pass.
+        An error with its reason when the work raised; inconclusive when the samples are too few for an interval;
+        otherwise a pass.
     """
     row = replace(
         row,
@@ -235,12 +240,14 @@ def timing_of(measurement: Measurement, row: Timing) -> Timing:
     )
     if measurement.error is not None:
         return replace(row, outcome=Outcome.ERROR, message=shortened(measurement.error))
-    if not enough_samples(len(measurement.samples)):
-        message = f"{len(measurement.samples)} samples are too few for an interval of the median"
-        median = median_interval(measurement.samples).point if measurement.samples else None
-        return replace(row, outcome=Outcome.INCONCLUSIVE, message=message, median_s=median)
+    count = len(measurement.samples)
+    if not count:
+        return replace(row, outcome=Outcome.INCONCLUSIVE, message="no sample was taken within the limit of time")
     median = median_interval(measurement.samples)
-    message = f"median of {median.samples} samples of {measurement.calls} calls"
+    if not median.known:
+        message = f"{count} samples are too few for an interval of the median"
+        return replace(row, outcome=Outcome.INCONCLUSIVE, message=message, median_s=median.point)
+    message = f"median of {count} samples of {measurement.calls} calls"
     if not measurement.steady:
         message += "; no steady state: the warm-up ended before two windows of samples agreed"
     return replace(
@@ -286,7 +293,8 @@ def gradient_to_value(timings: list[Timing]) -> tuple[float | None, int | None]:
     """Time of forward+backward over time of the value, at the largest size on the CPU at which both were timed.
 
     Returns:
-        The median ratio of the paired samples, and the elements of the inputs at that size; (None, None) when there is none.
+        The median ratio of the paired samples, and the elements of the inputs at that size; (None, None) when there is
+        none.
     """
     timed = {
         (timing.what, timing.sizes): timing
@@ -305,7 +313,7 @@ def gradient_to_value(timings: list[Timing]) -> tuple[float | None, int | None]:
 
 
 def placed(values: Tensors, dtype: torch.dtype, device: torch.device) -> Tensors:
-    """Move inputs to a device, real ones in a dtype, complex ones in the complex dtype of its precision; integers and masks keep theirs."""
+    """Move inputs to a device: real ones in a dtype, complex ones in its complex counterpart, integers and masks as they are."""
     return {name: value.to(device=device, dtype=_dtype_of(value, dtype)) for name, value in values.items()}
 
 
@@ -316,12 +324,12 @@ def _dtype_of(value: torch.Tensor, dtype: torch.dtype) -> torch.dtype:
 
 
 def reason_of(error: Exception) -> str:
-    """An exception as a row shows it: its type and the beginning of its message."""
+    """Describe an exception as a row shows it: its type and the beginning of its message."""
     return shortened(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 def shortened(text: str) -> str:
-    """Text on one line, cut where it is long."""
+    """Put text on one line and cut it where it is long."""
     line = " ".join(text.split())
     return line if len(line) <= MAX_REASON else line[: MAX_REASON - 1] + "…"
 

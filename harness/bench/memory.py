@@ -1,8 +1,9 @@
 """Memory: what a piece of work needs at its peak, measured in a pass of its own, and what a device has left.
 
-The CPU's peak comes from the profiler's record of every allocation and release of torch's allocator, summed in order of time; the
-device's from the counters of its caching allocator. Both count what torch allocates while the work runs, over what was allocated before it:
-inputs are not in it, and neither are buffers that a library takes for itself. Nothing here is timed.
+The CPU's peak comes from the profiler's record of every allocation and release of torch's allocator, summed in order
+of time; the device's from the counters of its caching allocator. Both count what torch allocates while the work runs,
+over what was allocated before it: inputs are not in it, and neither are buffers that a library takes for itself.
+Nothing here is timed.
 """
 
 from __future__ import annotations
@@ -21,11 +22,18 @@ SHARE = 0.5
 """The part of the memory left that a size may take: other work needs some too."""
 
 COPIES = 8
-"""Tensors of an input's size that timing all passes is assumed to hold at once (values, leaves, gradients, what a graph saves)."""
+"""Tensors of an input's size that timing all passes is assumed to hold at once: leaves, gradients, what graphs save."""
 
 
 def peak_memory_bytes(work: Work, device: torch.device) -> int | None:
-    """Peak of torch's allocations during one call, in bytes over what was allocated before it; None for an unknown type of device.
+    """Measure the peak of torch's allocations during one call, over what was allocated before it.
+
+    Args:
+        work: called once, after a call that warmed it up.
+        device: where it runs.
+
+    Returns:
+        Bytes; None for a type of device that no counter is known for.
 
     Raises:
         Exception: whatever the work raises.
@@ -57,7 +65,7 @@ def _cpu_peak_bytes(work: Work) -> int:
 
 
 def peak_of_changes(changes: list[int]) -> int:
-    """The highest running sum of allocations (positive) and releases (negative), from 0."""
+    """Find the highest running sum of allocations (positive) and releases (negative), from 0."""
     held = peak = 0
     for change in changes:
         held += change
@@ -79,7 +87,7 @@ def _quiet_profiler() -> Iterator[None]:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory the device has left, in bytes; None where that is unknown. On the CPU a limit of the process counts too."""
+    """Ask how much memory a device has left, in bytes; None where that is unknown. A limit of the process counts too."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu":
@@ -93,7 +101,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def element_count(inputs: Mapping[str, Input], sizes: Mapping[str, int]) -> int:
-    """Number of elements of all inputs together, at given sizes of the named dims."""
+    """Count the elements of all inputs together, at given sizes of the named dims."""
     total = 0
     for spec in inputs.values():
         count = 1

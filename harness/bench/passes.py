@@ -1,11 +1,11 @@
 """Passes: what is timed of a subject, as pieces of work that set themselves up outside the timed interval.
 
-A pass is a function from a `Setting` to a `Work`; `PASSES` names them. To add one, write such a function, add it to `PASSES`, and
-to `Pass` in the case schema. Passes build work and never run a clock. Gradients are asked for with `torch.autograd.grad`, which
-leaves nothing behind, so there are no accumulated gradients to clear between calls.
+A pass is a function from a `Setting` to a `Work`; `PASSES` names them. To add one, write such a function, add it to
+`PASSES`, and to `Pass` in the case schema. Passes build work and never run a clock. Gradients are asked for with
+`torch.autograd.grad`, which leaves nothing behind, so there are no accumulated gradients to clear between calls.
 
-What the passes cannot show: the analytic gradient has no forward pass to share work with, so its `backward` starts from the inputs while
-autograd's starts from what the forward pass saved. Compare the two by `forward_backward`.
+What the passes cannot show: the analytic gradient has no forward pass to share work with, so its `backward` starts
+from the inputs while autograd's starts from what the forward pass saved. Compare the two by `forward_backward`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,8 +33,8 @@ FRESH_GRAPHS = 32
 class Setting:
     """One variant of a subject at one size on one device, ready to be called.
 
-    `leaves` are the inputs with gradients switched on for the differentiable ones, `values` the same without; `cotangents` holds one upstream
-    gradient per output.
+    `leaves` are the inputs with gradients switched on for the differentiable ones, `values` the same without;
+    `cotangents` holds one upstream gradient per output.
     """
 
     function: Function
@@ -92,7 +93,11 @@ def analytic(setting: Setting, gradient: Gradient) -> Setting:
 
 
 def compiled(setting: Setting) -> Setting:
-    """The same setting with its function compiled by `torch.compile` for exactly these shapes; compiling happens at the first call."""
+    """The same setting with its function compiled by `torch.compile` for exactly these shapes.
+
+    Compiling happens at the first call of each pass, which holds whatever the passes before it have not had compiled
+    yet.
+    """
     torch.compiler.reset()
     with quiet_compiler():
         function = torch.compile(setting.function, dynamic=False)
@@ -152,15 +157,17 @@ def step(setting: Setting) -> Work:
     Raises:
         UsageError: torch.optim has no such optimizer.
     """
-    maker = getattr(torch.optim, setting.optimizer, None)
+    maker: Any = getattr(torch.optim, setting.optimizer, None)
     if not (isinstance(maker, type) and issubclass(maker, torch.optim.Optimizer)):
         raise UsageError(
-            f"Cannot time a step: optimizer={setting.optimizer!r} (type str) is not a class of torch.optim. Name one, such as Adam."
+            f"Cannot time a step: optimizer={setting.optimizer!r} (type str) is not a class of torch.optim. "
+            "Name one, such as Adam."
         )
     parameters = [torch.nn.Parameter(leaf.detach().clone()) for leaf in setting.wanted]
     for parameter in parameters:
         parameter.grad = torch.full_like(parameter, 1e-3)
-    return Work(call=maker(parameters).step)
+    make: Callable[..., torch.optim.Optimizer] = maker
+    return Work(call=make(parameters).step)
 
 
 def _backward_retained(setting: Setting) -> Work:

@@ -1,6 +1,6 @@
-"""Benchmark one case: from its declaration to a record. Called for cases whose verification passed; it does not check that again.
+"""Benchmark one case: from its declaration to a record.
 
-The CPU is always timed, and a CUDA device where there is one; where there is none, one skipped row says so.
+Called for cases whose verification passed; it does not check that again. The CPU is always timed, and a CUDA device where there is one; where there is none, one skipped row says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from harness.bench.measure import Benchmark, BenchmarkOptions, benchmark_subject
 from harness.bench.sizes import sweeps
 from harness.case.build import build_subject
 from harness.case.case import Case
-from harness.case.points import draw_inputs, generator_for
+from harness.case.points import subject_values
 from harness.case.schema import BenchmarkModel
 from harness.case.subject import Subject, Tensors
 from harness.case.trust import Trust
@@ -25,8 +25,8 @@ from harness.commands import repeat_command
 from harness.errors import UsageError
 from harness.records import BenchmarkRecord, Outcome, worst
 
-QUICK_SIZES = 3
-"""Most sizes of a sweep that the quick pass times: as few as a growth exponent can be fitted to."""
+QUICK_SIZES = 4
+"""Most sizes of a sweep that the quick pass times: one more than a growth exponent can be fitted to at all."""
 
 
 def benchmark_case(
@@ -44,15 +44,17 @@ def benchmark_case(
         case: the case; one without `benchmark` gives a skipped record.
         trust: which Python code may run.
         seed: the run's seed; inputs, cotangents and the order of sampling follow from it.
-        device: which accelerator to time beside the CPU, such as ``cuda:1``; ``cpu`` means the first CUDA device where there is one.
-        quick: the short pass: fewer and shorter samples, at most three sizes of a sweep, nothing compiled.
+        device: which accelerator to time beside the CPU, such as ``cuda:1``; ``cpu`` means the first CUDA device where
+            there is one.
+        quick: the short pass: fewer and shorter samples, at most four sizes of a sweep, nothing compiled.
         make_clock: gives the clock of a device (for tests).
 
     Returns:
         The record; code of the case that raises is an error in it, not an exception.
 
     Raises:
-        UsageError: the case names code that is not trusted, sweeps a size it does not declare, or `device` is no device.
+        UsageError: the case names code that is not trusted, sweeps a size it does not declare, or `device` is no
+            device.
     """
     start = time.perf_counter()
     record = _empty(case, seed)
@@ -72,7 +74,7 @@ def benchmark_case(
 
 
 def options_of(case: Case, model: BenchmarkModel, *, seed: int, device: str, quick: bool) -> BenchmarkOptions:
-    """What a case's `benchmark` asks for, as options.
+    """Read a case's `benchmark` as options.
 
     Raises:
         UsageError: it sweeps a size that the case does not declare.
@@ -91,11 +93,11 @@ def options_of(case: Case, model: BenchmarkModel, *, seed: int, device: str, qui
 
 
 def drawer(case: Case, subject: Subject, seed: int) -> Callable[[Mapping[str, int]], Tensors]:
-    """A function that draws the subject's inputs at given sizes, the same ones whenever the sizes are the same."""
+    """Make a function that draws the subject's inputs at given sizes, the same ones whenever the sizes are the same."""
 
     def draw(sizes: Mapping[str, int]) -> Tensors:
         label = " ".join(f"{name}={size}" for name, size in sizes.items())
-        return draw_inputs(subject.inputs, sizes, generator=generator_for(seed, case.id, "benchmark", label))
+        return subject_values(subject, sizes, seed=seed, purpose=(case.id, "benchmark", label))
 
     return draw
 
@@ -127,7 +129,7 @@ def _filled(record: BenchmarkRecord, result: Benchmark) -> BenchmarkRecord:
 
 
 def summary(result: Benchmark) -> str:
-    """A benchmark in a line: how many timings there are of each outcome, and what the gradient costs."""
+    """Say a benchmark in a line: how many timings there are of each outcome, and what the gradient costs."""
     counts = {outcome: sum(timing.outcome is outcome for timing in result.timings) for outcome in Outcome}
     parts = [f"{counts.pop(Outcome.PASS)} timed", *(f"{count} {outcome}" for outcome, count in counts.items() if count)]
     text = ", ".join(parts)

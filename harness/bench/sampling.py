@@ -1,9 +1,10 @@
-"""Sampling: run pieces of work on a clock and keep the raw times. It must not summarise them; that is `statistics`' job.
+"""Sampling: run pieces of work on a clock and keep the raw times. Summarising them is `statistics`' job.
 
-Each piece is called once (the first call, with whatever compiling it does, is a figure of its own), its calls per sample are set so
-that a sample takes about `sample_s`, and it is warmed up until two windows of samples agree or a bound is reached. Then all pieces are sampled
-in rounds, in a new random order each round: what slows the machine for a while slows all of them alike, and sample i of two pieces
-comes from the same round. The garbage collector rests meanwhile. A piece that raises is dropped with its reason; the others go on.
+Each piece is called once (the first call, with whatever compiling it does, is a figure of its own), its calls per
+sample are set so that a sample takes about `sample_s`, and it is warmed up until two windows of samples agree or a
+bound is reached. Then all pieces are sampled in rounds, in a new random order each round: what slows the machine for a
+while slows all of them alike, and sample i of two pieces comes from the same round. The garbage collector rests
+meanwhile. A piece that raises is dropped with its reason; the others go on.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ DIGITS = 10
 class Work:
     """A piece of work to time.
 
-    `call` is what is timed. `before`, when there is one, is given the number of calls that follow and prepares them outside the timed
-    interval (it is never counted); `most_calls` bounds that number where preparing a call takes memory.
+    `call` is what is timed. `before`, when there is one, is given the number of calls that follow and prepares them
+    outside the timed interval (it is never counted); `most_calls` bounds that number where preparing a call takes
+    memory.
     """
 
     call: Call
@@ -41,8 +43,8 @@ class Work:
 class Effort:
     """How long to sample: lengths in seconds, counts in samples.
 
-    A piece is done after `samples` samples, or earlier when it has used `budget_s` and has at least `fewest`; at `limit_s` it ends however few
-    there are.
+    A piece is done after `samples` samples, or earlier when it has used `budget_s` and has at least `fewest`; at
+    `limit_s` it ends however few there are.
     """
 
     sample_s: float
@@ -124,7 +126,7 @@ class _Sampler:
         self.used_s += self.clock.now_s() - start
 
     def prepare(self) -> None:
-        """Make the first call, set the calls per sample and warm up; its time is not charged to the budget of the samples."""
+        """Make the first call, set the calls per sample and warm up; none of it is charged to the budget of the samples."""
         self.guard(self._first_call)
         if self.error is None:
             self.guard(self._calibrate)
@@ -146,7 +148,7 @@ class _Sampler:
         return count < effort.fewest or self.used_s < effort.budget_s
 
     def measurement(self) -> Measurement:
-        """What was measured, unchangeable."""
+        """Freeze what was measured."""
         return Measurement(
             samples=tuple(self.samples),
             calls=self.calls,

@@ -1,8 +1,9 @@
 """Sizes: the combinations of named dims that a case is timed at.
 
-How `sweep` is read: a list of one size sets its dim everywhere. Lists of several sizes that are equally long are walked together (the first
-size of each, then the second, …), as one sweep. Lists of different lengths are swept one after another, each with the other dims at the
-first size declared under `dims`. A dim without a list keeps that first declared size. Scaling is fitted along each sweep apart.
+How `sweep` is read: a list of one size sets its dim everywhere. Lists of several sizes that are equally long are
+walked together (the first size of each, then the second, …), as one sweep. Lists of different lengths are swept one
+after another, each with the other dims at the first size declared under `dims`. A dim without a list keeps that first
+declared size. Scaling is fitted along each sweep apart.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Sweep:
     sizes: tuple[Mapping[str, int], ...]
 
     def thinned(self, most: int) -> Sweep:
-        """The same sweep with at most `most` (at least 2) of its sizes, evenly chosen, the first and the last among them."""
+        """Keep at most `most` (at least 2) of the sizes, evenly chosen, the first and the last among them."""
         count = len(self.sizes)
         if count <= most:
             return self
@@ -42,7 +43,9 @@ def sweeps(dims: Mapping[str, int | Sequence[int]], sweep: Mapping[str, Sequence
     for name, values in sweep.items():
         if name not in dims:
             known = ", ".join(dims) or "none"
-            raise UsageError(f"Cannot sweep sizes: {name}={list(values)} (type list) names no dim. Declared dims: {known}.")
+            raise UsageError(
+                f"Cannot sweep sizes: {name}={list(values)} (type list) names no dim. Declared dims: {known}."
+            )
         if not values:
             raise UsageError(f"Cannot sweep sizes: {name}=[] (type list) is empty. List at least one size.")
     base = {name: size if isinstance(size, int) else size[0] for name, size in dims.items()}

@@ -1,9 +1,10 @@
 """Statistics of timings: pure functions of the samples, with no clock, no torch and no state.
 
-Every estimate is an `Interval`: a point, its ends, its confidence and the number of samples behind it. Where the samples are too few
-there are no ends, and whoever reads it has to call the matter inconclusive: one timing against one timing decides nothing.
-Intervals here take samples as independent. Samples of one process drift together, so these intervals describe the spread inside a run;
-deciding whether two versions of a program differ needs more than this module holds.
+Every estimate is an `Interval`: a point, its ends, its confidence and the number of samples behind it. Where the
+samples are too few there are no ends, and whoever reads it has to call the matter inconclusive: one timing against one
+timing decides nothing. Intervals here take samples as independent. Samples of one process drift together, so these
+intervals describe the spread inside a run; deciding whether two versions of a program differ needs more than this
+module holds.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def enough_samples(count: int, confidence: float = CONFIDENCE) -> bool:
 def median_interval(samples: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Estimate the median with a distribution-free interval between two order statistics.
 
-    For n independent samples of any continuous distribution the interval (x₍ₖ₊₁₎, x₍ₙ₋ₖ₎) covers the median with probability
-    1 − 2·P(B ≤ k), B ~ Binomial(n, ½) (David & Nagaraja, Order Statistics, 3rd ed., 7.1). The largest k that reaches `confidence` is
-    taken, and the coverage it has is reported.
+    For n independent samples of any continuous distribution the interval (x₍ₖ₊₁₎, x₍ₙ₋ₖ₎) covers the median with
+    probability 1 − 2·P(B ≤ k), B ~ Binomial(n, ½) (David & Nagaraja, Order Statistics, 3rd ed., 7.1). The largest k
+    that reaches `confidence` is taken, and the coverage it has is reported.
 
     Args:
         samples: at least one number.
@@ -83,8 +84,8 @@ def _coverage(count: int, drop: int) -> float:
 def paired_ratio(numerator: Sequence[float], denominator: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Estimate the ratio of two timings sampled in the same rounds: the median of the pairs' ratios, with its interval.
 
-    Sample i of both must come from one round, as `sampling.sample` gives them: what slows a whole round (another process, a lower clock rate)
-    then falls out of each ratio. The longer one is cut to the shorter one's length.
+    Sample i of both must come from one round, as `sampling.sample` gives them: what slows a whole round (another
+    process, a lower clock rate) then falls out of each ratio. The longer one is cut to the shorter one's length.
 
     Args:
         numerator: times, positive.
@@ -95,10 +96,13 @@ def paired_ratio(numerator: Sequence[float], denominator: Sequence[float], confi
     return _exponentiated(median_interval(ratios, confidence))
 
 
-def unpaired_ratio(numerator: Sequence[float], denominator: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+def unpaired_ratio(
+    numerator: Sequence[float], denominator: Sequence[float], confidence: float = CONFIDENCE
+) -> Interval:
     """Estimate the ratio of two timings that were not sampled together, such as CPU against CUDA.
 
-    The interval is that of the quotient of two median intervals, each with half the error allowed (Bonferroni), so it is conservative.
+    The interval is that of the quotient of two median intervals, each with half the error allowed (Bonferroni), so it
+    is conservative.
 
     Args:
         numerator: times, positive.
@@ -128,9 +132,10 @@ def growth_exponent(
 ) -> Interval | None:
     """Fit time ∝ sizeᵖ over a sweep and return p with its interval, or None where the data cannot say.
 
-    Ordinary least squares of log time on log size, with Student's t interval of the slope (n − 2 degrees of freedom). Constant overhead
-    bends the curve at its small end: while the slope of the first segment is less than half the median slope of the later ones, and more than
-    `MIN_SIZES` sizes remain, the smallest size is left out. What bending remains shows as a wide interval.
+    Ordinary least squares of log time on log size, with Student's t interval of the slope (n − 2 degrees of freedom).
+    Constant overhead bends the curve at its small end: while the slope of the first segment is less than half the
+    median slope of the later ones, and more than `MIN_SIZES` sizes remain, the smallest size is left out. What bending
+    remains shows as a wide interval.
 
     Args:
         elements: sizes, positive; those that occur twice count once (the first is kept).
@@ -138,7 +143,9 @@ def growth_exponent(
         confidence: coverage of the interval, in (0, 1).
     """
     points = sorted(
-        {size: time for size, time in reversed(list(zip(elements, times, strict=True))) if size > 0 and time > 0}.items()
+        {
+            size: time for size, time in reversed(list(zip(elements, times, strict=True))) if size > 0 and time > 0
+        }.items()
     )
     if len(points) < MIN_SIZES:
         return None

@@ -1,8 +1,8 @@
 """Variants: the ways a subject's value and gradient are had that are timed beside each other, and why one is not there.
 
-The subject by autograd always runs. `analytic` times the case's gradient in autograd's place, `reference` the case's plain
-implementation by autograd, `compile` the subject through `torch.compile`. To add one, give it a reason for not running in
-`missing` and a setting in `setting_of`; nothing is timed here.
+The subject by autograd always runs. `analytic` times the case's gradient in autograd's place, `reference` the case's
+plain implementation by autograd, `compile` the subject through `torch.compile`. To add one, give it a reason for not
+running in `missing` and a setting in `setting_of`; nothing is timed here.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ def setting_of(variant: str, base: Setting, subject: Subject) -> Setting:
 
 
 def passes_of(variant: str, passes: Sequence[str]) -> tuple[str, ...]:
-    """The passes a variant takes part in: an optimizer's step belongs to none but the first, a gradient alone to the gradient's passes."""
+    """List the passes a variant takes part in.
+
+    An optimizer's step is the same for all of them and timed once; the analytic gradient has no value of its own.
+    """
     if variant == AUTOGRAD:
         return tuple(passes)
     if variant == "analytic":
