@@ -89,6 +89,8 @@ class PerturbEveryOperation(TorchDispatchMode):
         """Multiply a floating-point tensor by 1 + unit·ξ; leave everything else alone."""
         if not isinstance(leaf, Tensor) or not (leaf.is_floating_point() or leaf.is_complex()) or leaf.numel() == 0:
             return leaf
+        if leaf._is_zerotensor():  # forward mode's zero tangents have no storage to read
+            return leaf
         self.operations += 1
         return leaf * (1 + unit * self._noise(leaf))
 
@@ -130,6 +132,7 @@ def rounding_bars(
                 noise = 2 * torch.rand(x.shape, generator=generator, dtype=torch.float64) - 1
                 result = compute(x * (1 + 4 * used * noise)).detach().to(torch.float64)
             worst = torch.maximum(worst, (result - plain).abs().nan_to_num(torch.inf, torch.inf))
+        worst = torch.where(plain.isfinite(), worst, 0.0)  # a result that is not finite is nobody's rounding
         tiny = torch.finfo(dtype).tiny
         bars[dtype] = SAFETY * worst * (unit / used) + 4 * unit * plain.abs().nan_to_num(0.0, 0.0, 0.0) + tiny
     return bars

@@ -81,6 +81,9 @@ def _at_point(
 ) -> tuple[list[Finding], tuple[Curve, ...]]:
     """All checks at one point."""
     scene = Scene(subject, point, labels)
+    if scene.value.numel() == 0 and any(output.numel() for output in scene.flat.call(scene.flat.values)):
+        message = "There is no gradient: the results are integers or booleans, which no derivative passes through."
+        return [scene.finding("reverse", Outcome.FAIL, message)], ()
     if scene.value.numel() == 0 or scene.flat.size == 0:
         return [scene.finding("value", Outcome.SKIPPED, "There are no real numbers to differentiate here.")], ()
     if not bool(scene.value.isfinite().all() & real_vector(list(scene.flat.values.values())).isfinite().all()):

@@ -36,7 +36,8 @@ def diagnose(actual: Tensor, expected: Tensor, bar: Tensor, shape: tuple[int, ..
     if bool(((actual - factor * expected).abs() <= (1 + abs(factor)) * bar).all()):
         named = next((text for value, text in _NAMES.items() if abs(factor - value) < 1e-6 * max(1.0, abs(value))), "")
         places = f"{int(informative.sum())}/{count} entries" if count > 1 else "the one entry"
-        return f"It is {factor:.7g} × the true gradient at {places}{': ' + named if named else '.'}"
+        shown = f"(1 {factor - 1:+.3g})" if 0 < abs(factor - 1) < 1e-3 else f"{factor:.7g}"
+        return f"It is {shown} × the true gradient at {places}{': ' + named if named else '.'}"
     if len(shape) == 2 and shape[0] == shape[1] and shape[0] > 1:
         turned = expected.reshape(-1, *shape).transpose(-1, -2).reshape(expected.shape)
         if bool(((actual - turned).abs() <= bar + bar.max()).all()):

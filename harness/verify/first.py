@@ -36,6 +36,17 @@ CHANGED_COTANGENT = -1.75
 """A cotangent is scaled by this to see whether a backward reads it."""
 
 
+_MEANING = {
+    ".backward() ~ autograd.grad": (".backward()", "The two reverse-mode calls disagree:"),
+    "accumulation over two backwards": ("two backwards", "A second backward does not add the same gradient again:"),
+    "cotangent is used linearly": (
+        f"a cotangent of {CHANGED_COTANGENT}",
+        "The backward does not multiply by its upstream gradient:",
+    ),
+}
+"""Route and meaning of each check of the subject against itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FirstOrder:
     """What the first-order checks found, and the evidence later checks build on.
@@ -50,6 +61,8 @@ class FirstOrder:
     truth: Estimate | None = None
     value_bar: Tensor | None = None
     ladder: Slopes | None = None
+    kinked: bool = False
+    """Whether finite differences saw a kink or a jump at the point."""
 
 
 def first_order(scene: Scene, symbolic: Symbolic, *, use_complex_step: bool = False) -> FirstOrder:
@@ -68,12 +81,15 @@ def first_order(scene: Scene, symbolic: Symbolic, *, use_complex_step: bool = Fa
     for estimate in oracles:
         findings += _against(scene, gradients, bar, estimate)
     findings += _analytic_against_truth(scene, oracles)
+    if not bool(gradients.value.isfinite().all()):
+        return FirstOrder(findings=tuple(findings))
     findings += _other_reverse_routes(scene, gradients, bar)
     truth = min((o for o in oracles if o.independent), key=_width, default=None)
     findings += _forward(scene, gradients, bar, truth)
     return FirstOrder(
-        findings=tuple(findings), gradient=gradients.value, bar=bar, truth=truth, value_bar=value_bar, ladder=ladder
-    )
+        findings=tuple(findings), gradient=gradients.value, bar=bar, truth=truth, value_bar=value_bar, ladder=ladder,
+        kinked=oracles[0].note is not None,
+    )  # fmt: skip
 
 
 def gradient_rounding(flat: FlatSubject, cotangents: Tensor, generator: torch.Generator) -> Tensor:
@@ -226,9 +242,13 @@ def _other_reverse_routes(scene: Scene, gradients: Gradients, bar: Tensor) -> It
 
 def _consistent(scene: Scene, check: str, actual: Tensor, estimate: Estimate, bar: Tensor) -> Iterator[Finding]:
     """Compare two of the subject's own answers; zero agreeing with zero is fine, since an oracle judges the gradient."""
-    for finding in scene.by_input(check, actual.reshape(1, -1), estimate, bar=bar, route=check.split(" ~ ")[0]):
+    route, meaning = _MEANING[check]
+    for finding in scene.by_input(check, actual.reshape(1, -1), estimate, bar=bar, route=route):
         outcome = Outcome.PASS if finding.outcome is Outcome.VACUOUS else finding.outcome
-        yield replace(finding, outcome=outcome, question=f"{check}: {finding.input} at {scene.point.name}")
+        message = f"{meaning} {finding.message}" if outcome is Outcome.FAIL else finding.message
+        yield replace(
+            finding, outcome=outcome, message=message, question=f"{check}: {finding.input} at {scene.point.name}"
+        )
 
 
 def _scaled(estimate: Estimate, factor: float, oracle: str) -> Estimate:

@@ -19,6 +19,8 @@ from harness.records import Finding, Outcome
 from harness.verify.compare import REQUIRED_RESOLUTION, Comparison, compare, detection_limit
 from harness.verify.diagnose import diagnose
 
+DIAGNOSED = ("autograd", "the analytic gradient")
+"""Routes whose failures are searched for a pattern."""
 COTANGENTS = 2
 """Random cotangents tried for an output that is not one number."""
 
@@ -88,10 +90,12 @@ class Scene:
             found = compare(
                 actual[:, part], estimate.value[:, part], total, required=self.required(1), kink=kink
             )
-            limit = detection_limit(actual[:, part], estimate.value[:, part], total) if estimate.independent else None
+            limit = None
+            if found.outcome is Outcome.PASS and estimate.independent:
+                limit = detection_limit(actual[:, part], estimate.value[:, part], total)
             index = None if found.position is None else block.index(found.position % (block.stop - block.start))
             message = self.sentence(found, block, index, route, estimate)
-            if found.outcome is Outcome.FAIL:
+            if found.outcome is Outcome.FAIL and route in DIAGNOSED:
                 pattern = diagnose(actual[:, part], estimate.value[:, part], total, block.real_shape)
                 message += f" {pattern}" if pattern else ""
             yield self._from_comparison(check, found, block, index, message, estimate, limit, **more)
@@ -110,7 +114,9 @@ class Scene:
             found = compare(
                 projected[:, rows], estimate.value[:, rows], total, required=self.required(1), kink=kink
             )
-            limit = detection_limit(projected[:, rows], estimate.value[:, rows], total)
+            limit = None
+            if found.outcome is Outcome.PASS:
+                limit = detection_limit(projected[:, rows], estimate.value[:, rows], total)
             index, position = None, None
             message = self.sentence(found, block, None, str(more.get("route", "autograd")), estimate)
             if found.outcome is Outcome.FAIL and found.position is not None:
@@ -177,7 +183,8 @@ class Scene:
         if found.outcome is Outcome.FAIL:
             more = f"; {found.failing} of {found.entries} numbers are wrong" if found.failing > 1 else ""
             return (
-                f"{name} is {number(found.actual)} by {route} but {number(found.expected)} by {estimate.oracle}: "
+                f"{name} is {apart(found.actual, found.expected)} by {route} but "
+                f"{apart(found.expected, found.actual)} by {estimate.oracle}: "
                 f"off by {number(found.error)}, allowed {number(found.bar)}{more}{note}."
             )
         return f"{name}: {found.reason} ({route} against {estimate.oracle}){note}"
@@ -192,6 +199,16 @@ class Scene:
 def number(value: float | None) -> str:
     """A number for a sentence: six digits, as many as are needed to tell it from another."""
     return "?" if value is None else f"{value:.6g}"
+
+
+def apart(value: float | None, other: float | None) -> str:
+    """A number with as many digits as it takes to tell it from another, at least six."""
+    if value is None or other is None:
+        return number(value)
+    for digits in range(6, 18):
+        if f"{value:.{digits}g}" != f"{other:.{digits}g}":
+            return f"{value:.{digits}g}"
+    return number(value)
 
 
 def _digits(found: Comparison) -> str:

@@ -40,6 +40,9 @@ PROJECTIONS = 16
 def second_order(scene: Scene, first: FirstOrder) -> tuple[Finding, ...]:
     """Run the second-order checks on ⟨cotangent, outputs⟩ for the first cotangent."""
     flat, cotangent = scene.flat, scene.cotangents[0]
+    if first.kinked:
+        message = "There is no second derivative: the function has a kink or a jump here."
+        return (scene.finding("double backward", Outcome.SKIPPED, message, order=2),)
     directions = random_signs((DIRECTIONS, flat.size), scene.generator("second order")) * scales(flat.x)
 
     def double_backward(x: Tensor) -> Tensor:
@@ -106,6 +109,9 @@ def _against_ladder(
     )
     actual, reach = products @ project.T, bar @ project.abs().T
     check = f"double backward ~ {expected.oracle}"
+    if expected.note is not None:
+        yield scene.finding(check, Outcome.SKIPPED, f"There is no second derivative: {expected.note}.", order=2)
+        return
     whole = len(project) == flat.size
     for block in flat.blocks if whole else (None,):
         part = slice(None) if block is None else slice(block.start, block.stop)
@@ -121,7 +127,6 @@ def _against_ladder(
             finding,
             input=None if block is None else block.name,
             index=index,
-            message=finding.message + (f" ({expected.note})" if expected.note else ""),
             independent=True,
             question=f"second derivative by {'all inputs' if block is None else block.name} at {scene.point.name}",
         )

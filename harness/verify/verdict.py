@@ -119,7 +119,15 @@ def _headline(bad: list[Finding]) -> str:
             return float("inf")
         return finding.error / finding.bar if finding.error == finding.error else float("inf")
 
+    blame, count = "", len(bad)
+    wrong_subject = [f for f in bad if f.independent and f.route == "autograd"]
+    analytic = [f for f in bad if f.check == "analytic ~ finite differences"]
+    if analytic and not wrong_subject:
+        blame = "The case's analytic gradient is wrong; autograd agrees with the independent oracles. "
+        bad = analytic
+    elif wrong_subject:
+        bad = wrong_subject
     first = max(bad, key=lambda finding: (finding.check == "declared failure", finding.order == 1, weight(finding)))
     where = f" (at {first.point}{', ' + first.dims if first.dims else ''})" if first.point else ""
-    more = f" — and {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"{first.message}{where}{more}"
+    more = f" — and {count - 1} more findings" if count > 1 else ""
+    return f"{blame}{first.message}{where}{more}"
