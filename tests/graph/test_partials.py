@@ -68,10 +68,8 @@ def ladder(rungs: int) -> list[GraphEdge]:
     """A graph with 2**rungs paths from "0" to its last node."""
     edges = []
     for k in range(rungs):
-        for side in "ab":
-            edges.append(GraphEdge(source=f"{k}", target=f"{k}{side}", partial="1", number=1.0))
-        for side in "ab":
-            edges.append(GraphEdge(source=f"{k}{side}", target=f"{k + 1}", partial="1", number=1.0))
+        ends = [(f"{k}", f"{k}a"), (f"{k}", f"{k}b"), (f"{k}a", f"{k + 1}"), (f"{k}b", f"{k + 1}")]
+        edges.extend(GraphEdge(source=source, target=target, partial="1", number=1.0) for source, target in ends)
     return edges
 
 
