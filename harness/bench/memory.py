@@ -87,7 +87,7 @@ def _quiet_profiler() -> Iterator[None]:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Ask how much memory a device has left, in bytes; None where that is unknown. A limit of the process counts too."""
+    """Ask how much memory a device has left, in bytes; None where that is unknown. A process limit counts too."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu":

@@ -88,12 +88,12 @@ def _drawable(dtype: torch.dtype) -> torch.dtype:
 
 
 def analytic(setting: Setting, gradient: Gradient) -> Setting:
-    """The same setting with the analytic gradient in the place of autograd's."""
+    """Return the same setting with the analytic gradient in the place of autograd's."""
     return replace(setting, gradient=gradient)
 
 
 def compiled(setting: Setting) -> Setting:
-    """The same setting with its function compiled by `torch.compile` for exactly these shapes.
+    """Return the same setting with its function compiled by `torch.compile` for exactly these shapes.
 
     Compiling happens at the first call of each pass, which holds whatever the passes before it have not had compiled
     yet.
@@ -105,12 +105,12 @@ def compiled(setting: Setting) -> Setting:
 
 
 def quiet_compiler() -> warnings.catch_warnings[None]:
-    """A context in which the compiler's own deprecation warnings are not shown: they are not about the subject."""
+    """Make a context without warnings: the compiler's own are not about the subject."""
     return warnings.catch_warnings(action="ignore")
 
 
 def value(setting: Setting) -> Work:
-    """The function alone, without recording a graph."""
+    """Time the function alone, without recording a graph."""
 
     def call() -> object:
         with torch.no_grad():
@@ -120,12 +120,12 @@ def value(setting: Setting) -> Work:
 
 
 def forward(setting: Setting) -> Work:
-    """The function, recording the graph that a backward pass needs."""
+    """Time the function, recording the graph that a backward pass needs."""
     return Work(call=lambda: setting.function(setting.leaves))
 
 
 def backward(setting: Setting) -> Work:
-    """The gradient from the upstream cotangents; the graph is made outside the timed interval."""
+    """Time the gradient from the upstream cotangents; the graph is made outside the timed interval."""
     if setting.gradient is not None:
         gradient = setting.gradient
 
@@ -138,7 +138,7 @@ def backward(setting: Setting) -> Work:
 
 
 def forward_backward(setting: Setting) -> Work:
-    """The function and its gradient, from the inputs."""
+    """Time the function and its gradient, from the inputs."""
     if setting.gradient is not None:
         gradient = setting.gradient
 
@@ -152,7 +152,7 @@ def forward_backward(setting: Setting) -> Work:
 
 
 def step(setting: Setting) -> Work:
-    """One step of the optimizer on the differentiable inputs, with gradients that are there already.
+    """Time one step of the optimizer on the differentiable inputs, with gradients that are there already.
 
     Raises:
         UsageError: torch.optim has no such optimizer.

@@ -1,6 +1,7 @@
 """Benchmark one case: from its declaration to a record.
 
-Called for cases whose verification passed; it does not check that again. The CPU is always timed, and a CUDA device where there is one; where there is none, one skipped row says so.
+Called for cases whose verification passed; it does not check that again. The CPU is always timed, and a CUDA device
+where there is one; where there is none, one skipped row says so.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import replace
 import torch
 
 from harness.bench.clocks import Clock, clock_for
-from harness.bench.measure import Benchmark, BenchmarkOptions, benchmark_subject, reason_of
+from harness.bench.measure import Benchmark, BenchmarkOptions, benchmark_subject
 from harness.bench.sizes import sweeps
+from harness.bench.timings import reason_of
 from harness.case.build import build_subject
 from harness.case.case import Case
 from harness.case.points import subject_values

@@ -126,7 +126,7 @@ class _Sampler:
         self.used_s += self.clock.now_s() - start
 
     def prepare(self) -> None:
-        """Make the first call, set the calls per sample and warm up; none of it is charged to the budget of the samples."""
+        """Make the first call, set the calls per sample and warm up; none of it is charged to the samples' budget."""
         self.guard(self._first_call)
         if self.error is None:
             self.guard(self._calibrate)

@@ -13,6 +13,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from scipy import stats
 
@@ -160,7 +161,7 @@ def _without_overhead(points: list[tuple[float, float]]) -> list[tuple[float, fl
     """Drop small sizes whose time barely depends on the size while the later ones' does."""
     kept = points
     while len(kept) > MIN_SIZES:
-        slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in zip(kept, kept[1:], strict=False)]
+        slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(kept)]
         if slopes[0] >= 0.5 * statistics.median(slopes[1:]):
             break
         kept = kept[1:]
