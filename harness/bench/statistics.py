@@ -21,6 +21,9 @@ CONFIDENCE = 0.95
 MIN_SIZES = 3
 """Fewest sizes a growth exponent is fitted to: two always lie on a line and say nothing about its error."""
 
+OVERHEAD_SLOPE = 0.8
+"""A first segment this much flatter than the later ones is taken to show constant overhead, not growth."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -134,9 +137,9 @@ def growth_exponent(
     """Fit time ∝ sizeᵖ over a sweep and return p with its interval, or None where the data cannot say.
 
     Ordinary least squares of log time on log size, with Student's t interval of the slope (n − 2 degrees of freedom).
-    Constant overhead bends the curve at its small end: while the slope of the first segment is less than half the
-    median slope of the later ones, and more than `MIN_SIZES` sizes remain, the smallest size is left out. What bending
-    remains shows as a wide interval.
+    Constant overhead bends the curve at its small end: while the slope of the first segment is less than
+    `OVERHEAD_SLOPE` of the median slope of the later ones, and more than `MIN_SIZES` sizes remain, the smallest size is
+    left out. What bending remains shows as a wide interval.
 
     Args:
         elements: sizes, positive; those that occur twice count once (the first is kept).
@@ -151,9 +154,12 @@ def growth_exponent(
     if len(points) < MIN_SIZES:
         return None
     logs = _without_overhead([(math.log(size), math.log(time)) for size, time in points])
-    fit = stats.linregress([x for x, _ in logs], [y for _, y in logs])
-    half = float(stats.t.ppf(0.5 + confidence / 2.0, len(logs) - 2)) * float(fit.stderr)
-    slope = float(fit.slope)
+    sizes, values = [x for x, _ in logs], [y for _, y in logs]
+    slope, intercept = statistics.linear_regression(sizes, values)
+    left = sum((y - intercept - slope * x) ** 2 for x, y in logs)
+    middle, freedom = statistics.fmean(sizes), len(logs) - 2
+    error = math.sqrt(left / freedom / sum((x - middle) ** 2 for x in sizes))
+    half = float(stats.t.ppf(0.5 + confidence / 2.0, freedom)) * error
     return Interval(point=slope, low=slope - half, high=slope + half, confidence=confidence, samples=len(logs))
 
 
@@ -162,7 +168,7 @@ def _without_overhead(points: list[tuple[float, float]]) -> list[tuple[float, fl
     kept = points
     while len(kept) > MIN_SIZES:
         slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(kept)]
-        if slopes[0] >= 0.5 * statistics.median(slopes[1:]):
+        if slopes[0] >= OVERHEAD_SLOPE * statistics.median(slopes[1:]):
             break
         kept = kept[1:]
     return kept

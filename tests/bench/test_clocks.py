@@ -1,0 +1,96 @@
+"""Clocks: what they count, how often they wait, and how they say that there is none."""
+
+import time
+
+import pytest
+import torch
+
+from harness.bench.clocks import CpuClock, CudaClock, NoClockError, clock_for
+from harness.errors import UsageError
+
+
+def test_cpu_clock_counts_a_block_in_seconds(monkeypatch):
+    """The time of a block is the difference of two readings of the nanosecond counter, whatever it holds."""
+    readings = iter([1_000, 3_001_000])
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: next(readings))
+    assert CpuClock().block_s(lambda: None, 7) == pytest.approx(3e-3)
+
+
+def test_cpu_clock_makes_every_call():
+    """A block of n calls calls n times."""
+    calls = []
+    CpuClock().block_s(lambda: calls.append(1), 5)
+    assert len(calls) == 5
+
+
+def test_cpu_clock_grows():
+    """The host's time never goes back."""
+    clock = CpuClock()
+    assert clock.now_s() <= clock.now_s()
+
+
+def test_cuda_clock_takes_device_time(fake_device):
+    """The figure is the time between two events on the device, turned from milliseconds into seconds."""
+    clock = CudaClock(make_event=fake_device.event, settle=fake_device.settle)
+    assert clock.block_s(fake_device.launch, 3) == pytest.approx(6e-3)
+
+
+def test_cuda_clock_waits_once_after_the_block(fake_device):
+    """Nothing waits for the device between the calls: one synchronisation, on the closing event."""
+    CudaClock(make_event=fake_device.event, settle=fake_device.settle).block_s(fake_device.launch, 2)
+    assert fake_device.log == ["record", "launch", "launch", "record", "synchronize"]
+
+
+def test_cuda_clock_settles_the_device(fake_device):
+    """Settling waits for the whole device."""
+    CudaClock(make_event=fake_device.event, settle=fake_device.settle).settle()
+    assert fake_device.log == ["settle"]
+
+
+def test_cuda_clock_keeps_the_hosts_time_for_budgets(fake_device):
+    """Budgets run on the host's time, which may be given."""
+    clock = CudaClock(make_event=fake_device.event, settle=fake_device.settle, now_s=lambda: 12.5)
+    assert clock.now_s() == 12.5
+
+
+def test_no_cuda_is_said(monkeypatch):
+    """A machine without CUDA gives the reason a skipped row shows."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(NoClockError, match=r"^CUDA is not available$"):
+        clock_for("cuda")
+
+
+def test_cuda_where_there_is_one(monkeypatch):
+    """With CUDA the clock carries the device's name."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert clock_for("cuda:1").name == "cuda:1"
+
+
+def test_a_device_beyond_the_last(monkeypatch):
+    """An index that does not exist is no reason for a figure from another device."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(NoClockError, match="device 3 does not exist"):
+        clock_for("cuda:3")
+
+
+def test_a_type_of_device_without_a_clock():
+    """A device torch knows and this module does not is named, with what is known."""
+    with pytest.raises(NoClockError, match="no clock for meta devices; known: cpu, cuda"):
+        clock_for("meta")
+
+
+def test_a_name_that_is_no_device():
+    """A misspelt device is the caller's mistake."""
+    with pytest.raises(UsageError, match="device='gpu'") as caught:
+        clock_for("gpu")
+    assert not isinstance(caught.value, NoClockError)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA is not available")
+def test_cuda_events_on_a_real_device():
+    """On a machine with CUDA, a block of matrix products takes some device time."""
+    clock = clock_for("cuda")
+    matrix = torch.ones(512, 512, device=clock.device)
+    assert clock.block_s(lambda: matrix @ matrix, 10) > 0
