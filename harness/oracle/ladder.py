@@ -22,6 +22,8 @@ UNIT_ROUNDOFF = 2.0**-53
 FIRST_STEP = 1.0
 BASE_STEPS = 34
 MOST_STEPS = 80
+COARSE = 2.0**-20
+"""A value's rounding is finer than this, relative to the largest value on the ladder."""
 MARGIN = 2.0
 """Factor on spread and rounding: measured on a held-out table of functions, it makes the bars cover the true error."""
 
@@ -209,7 +211,7 @@ def _read(
     (sin(1e5·x) rounds 1e5·x) is differentiated that far away, which costs curvature × shift and shows in no difference.
     """
     count = steps.shape[0]
-    level = floor.expand(plus.shape[:2])
+    level = torch.maximum(floor.expand(plus.shape[:2]), _quantum(plus, minus))
     actual = _actual_steps(moved, directions, steps)
     central = (plus - minus) / (2 * actual[:, None, :])
     best = limit(central, steps, orders=(2, 4), floor=level, divided=True)
@@ -239,6 +241,18 @@ def _read(
         extrapolated=torch.nn.functional.pad(best.table, (0, count - best.table.shape[-1]), value=torch.nan),
         chosen=best.row,
     )
+
+
+def _quantum(plus: Tensor, minus: Tensor) -> Tensor:
+    """Smallest change the function shows where it stands still at the smallest steps (D × C): its values are that coarse.
+
+    A function that is truly flat nearby also stands still; its smallest change is no rounding, and does not count.
+    """
+    change = (plus - minus).abs().nan_to_num(0.0)
+    largest = torch.maximum(plus.abs(), minus.abs()).nan_to_num(0.0).amax(-1)
+    stands = (change[..., -3:] == 0).all(-1)
+    smallest = change.masked_fill(change == 0, torch.inf).amin(-1)
+    return torch.where(stands & (smallest <= COARSE * largest), smallest, 0.0)
 
 
 def _actual_steps(moved: Tensor, directions: Tensor, steps: Tensor) -> Tensor:

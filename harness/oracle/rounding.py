@@ -1,8 +1,8 @@
 """The rounding floor: how far a correct implementation may be off because every operation rounds.
 
 Monte Carlo arithmetic (D. S. Parker, 1997): the computation is repeated in float64 while every floating-point operator's
-result is multiplied by 1 + u·ξ, ξ uniform in (−1, 1), where u is the unit roundoff of the dtype in question; operators that
-accumulate (sums, matrix products, …) also get their operands perturbed, √n-fold for a reduction of length n. The spread
+result is multiplied by 1 + u·ξ, ξ uniform in (−1, 1), where u is the unit roundoff of the dtype in question. Operators that
+are fused from several roundings also get their operands perturbed, those that accumulate √n-fold for a reduction of length n. The spread
 over a few repetitions, times a safety factor, is the bar of that dtype's result.
 
 What it cannot see: roundings inside code that is not torch (then the inputs are perturbed instead); a rounding
@@ -44,6 +44,9 @@ _EXACT = frozenset(
     select_scatter slice_scatter diagonal_scatter median mode kthvalue real imag normal_ uniform_ random_ bernoulli
     rand rand_like randn randn_like randint""".split()
 )
+# Operators with one rounding, in their result. All others are fused from several, or evaluate a special function: their
+# operands are perturbed too, which is what a backward stable kernel may do.
+_ELEMENTARY = frozenset("add add_ sub sub_ rsub mul mul_ div div_ addcmul addcdiv lerp sqrt reciprocal".split())
 # Operators that accumulate, with how long the reduction is (from their first operand and result).
 _ACCUMULATING = frozenset(
     """sum mean prod cumsum cumprod var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm einsum
@@ -76,6 +79,8 @@ class PerturbEveryOperation(TorchDispatchMode):
         if name in _ACCUMULATING:
             reach = self.unit * math.sqrt(_reduction_length(args))
             args = tuple(tree_map(lambda leaf: self._perturbed(leaf, reach), list(args)))
+        elif name not in _ELEMENTARY and not func._schema.is_mutable:
+            args = tuple(tree_map(lambda leaf: self._perturbed(leaf, self.unit), list(args)))
         result = func(*args, **kwargs)
         if func._schema.is_mutable:
             for tensor in result if isinstance(result, (tuple, list)) else (result,):

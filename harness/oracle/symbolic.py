@@ -62,7 +62,10 @@ class Symbolic:
         runs = []
         for digits in (DIGITS, DIGITS + 20):
             with mp.workdps(digits):
-                found = derivation.evaluate(*[mp.mpf(v) for v in entries])
+                try:
+                    found = derivation.evaluate(*[mp.mpf(v) for v in entries])
+                except (ZeroDivisionError, ValueError, OverflowError) as reason:
+                    raise NotSymbolic(f"the derivative cannot be evaluated here ({reason or 'division by zero'})") from reason
                 runs.append([_real(v) for v in found])
         outputs, inputs = derivation.outputs, derivation.inputs
         jacobians = []

@@ -121,6 +121,8 @@ def _retained(scene: Scene, claim: Claim) -> tuple[Tensor, Tensor]:
 
 def _leaves(numbers: object) -> list[tuple[float, float]]:
     """Flatten nested tuples of (number, half-width) pairs."""
+    if isinstance(numbers, tuple) and len(numbers) == 2 and isinstance(numbers[0], complex):
+        return [(numbers[0].real, float(numbers[1])), (numbers[0].imag, float(numbers[1]))]
     if isinstance(numbers, tuple) and len(numbers) == 2 and all(isinstance(n, (int, float)) for n in numbers):
         return [(float(numbers[0]), float(numbers[1]))]
     if isinstance(numbers, (tuple, list)):
