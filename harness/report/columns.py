@@ -1,0 +1,279 @@
+"""The columns of every frame a report is made from: name, Arrow type and meaning, in one place.
+
+The meanings travel: they are the glossary of the HTML report and the field metadata of `results.parquet`. This module
+only declares; it builds no frame and reads no record.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+TEXT = pa.string()
+INTEGER = pa.int64()
+REAL = pa.float64()
+FLAG = pa.bool_()
+REALS = pa.list_(pa.float64())
+INTEGERS = pa.list_(pa.int64())
+
+
+def _schema(**columns: tuple[pa.DataType, str]) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, metadata={"description": text}) for name, (kind, text) in columns.items()])
+
+
+_KEY = {
+    "job": (TEXT, "Name of the planned job the row came from."),
+    "case": (TEXT, "Unique id of the case, as its file gives it."),
+}
+_DESCENT = {
+    **_KEY,
+    "descent": (TEXT, "Optimizer with its options, gradient source and seed."),
+}
+
+COUNTS = _schema(
+    outcome=(TEXT, "How something ended; 'not run' was planned and never got a result."),
+    cases=(INTEGER, "Cases whose worst undeclared result this is."),
+    verify=(INTEGER, "Verification jobs."),
+    converge=(INTEGER, "Convergence runs, one per seed."),
+    benchmark=(INTEGER, "Benchmark jobs."),
+    findings=(INTEGER, "Single comparisons."),
+    timings=(INTEGER, "Single timed passes; a device that is missing is a skipped timing."),
+)
+
+JOBS = _schema(
+    **_KEY,
+    job_kind=(TEXT, "verify, converge or benchmark."),
+    title=(TEXT, "Title of the case."),
+    path=(TEXT, "Case file."),
+    outcome=(TEXT, "Worst outcome of the job's records, declared failures not counted; missing: not run."),
+    declared_reason=(TEXT, "Reason the case file gives for a failure it declares."),
+    message=(TEXT, "What decided the outcome."),
+    duration_s=(REAL, "Wall-clock time of the job in seconds."),
+    traceback=(TEXT, "Traceback of the exception that ended the job."),
+    command=(TEXT, "Command that repeats the job."),
+)
+
+CASES = _schema(
+    case=(TEXT, "Unique id of the case, as its file gives it."),
+    title=(TEXT, "What the function is."),
+    source=(TEXT, "Where the mathematics or a published figure comes from."),
+    path=(TEXT, "Case file."),
+    tags=(TEXT, "Tags of the case, separated by commas."),
+    outcome=(TEXT, "Worst result of the case's jobs; a failure its file declares does not count. Missing: not run."),
+    verify=(TEXT, "Is the gradient right?"),
+    converge=(TEXT, "Does descent on the function arrive?"),
+    benchmark=(TEXT, "Could it be timed? Only functions whose gradient passed are."),
+    message=(TEXT, "What decided the outcome."),
+    findings=(INTEGER, "Number of single comparisons made for the case."),
+    failed=(INTEGER, "Comparisons that failed and were not declared."),
+    undecided=(INTEGER, "Comparisons that ran and could not tell: inconclusive or vacuous."),
+    skipped=(INTEGER, "Comparisons that did not run; each has a reason."),
+    declared=(INTEGER, "Failures the case file declares, with a reason; they do not turn the case red."),
+    detection_limit=(REAL, "Smallest relative fault in the gradient that the checks of this case were seen to catch."),
+    digits=(REAL, "Agreement of the subject with its oracles: median over the float64 comparisons, in decimal digits."),
+    gradient_to_value_ratio=(REAL, "Time of value and gradient together over time of the value alone (largest size, CPU)."),
+    formula=(TEXT, "The function: an expression per line, or the name of Python code."),
+    is_expression=(FLAG, "Whether `formula` is an expression."),
+    duration_s=(REAL, "Wall-clock time of the case's jobs in seconds."),
+    jobs=(INTEGER, "Jobs planned for the case."),
+    jobs_not_run=(INTEGER, "Planned jobs that never got a result."),
+    traceback=(TEXT, "Traceback of the exception that ended a job of the case."),
+    command=(TEXT, "Command that repeats the job that decided the outcome."),
+)
+
+FINDINGS = _schema(
+    **_KEY,
+    number=(INTEGER, "Position of the finding in its record, from 0."),
+    check=(TEXT, "What was compared with what: a route to the subject's derivative ~ an oracle."),
+    outcome=(TEXT, "pass: error ≤ bar, and the bar is small enough to have seen a fault."),
+    message=(TEXT, "The result in words."),
+    question=(TEXT, "What is decided, apart from who answers."),
+    input=(TEXT, "Input whose derivative was compared."),
+    index=(INTEGERS, "Worst entry: the one whose error is largest in units of its bar."),
+    actual=(REAL, "The subject's number at the worst entry."),
+    expected=(REAL, "The oracle's number at the worst entry."),
+    error=(REAL, "|actual − expected| at the worst entry."),
+    bar=(REAL, "How far apart the two may lie there: the uncertainty of both sides, not a chosen tolerance."),
+    bar_origin=(TEXT, "Where the bar comes from."),
+    resolution=(REAL, "Smallest relative error of this gradient that the comparison could have noticed."),
+    digits=(REAL, "Agreement in decimal digits, by norms; at most 17."),
+    detection_limit=(REAL, "Smallest relative fault that this comparison was seen to catch."),
+    independent=(FLAG, "Whether the oracle evaluates only the function, so that it cannot share a mistake with the gradient."),
+    route=(TEXT, "How the subject's own derivative was had."),
+    oracle=(TEXT, "The independent source of the derivative."),
+    order=(INTEGER, "Order of the derivative."),
+    dtype=(TEXT, "Number type under test."),
+    device=(TEXT, "Device under test."),
+    point=(TEXT, "Point the comparison was made at."),
+    dims=(TEXT, "Sizes at that point."),
+    seed=(INTEGER, "Seed of the random draws."),
+    excused=(TEXT, "Reason the case file gives for a failure it declares."),
+    command=(TEXT, "Command that repeats the finding."),
+)
+
+CURVES = _schema(
+    **_KEY,
+    label=(TEXT, "Derivative the curve is about."),
+    step_size=(REAL, "Finite-difference step."),
+    error=(REAL, "Error of the central difference at that step."),
+    extrapolated_error=(REAL, "Error of the twice-extrapolated (Richardson) estimate at that step."),
+    chosen=(FLAG, "Whether the ladder chose this step."),
+)
+
+NODES = _schema(
+    **_KEY,
+    node=(TEXT, "Name of a value of the computation graph."),
+    label=(TEXT, "Input name, constant or operator."),
+    kind=(TEXT, "input, constant, operator or output."),
+    value=(TEXT, "The number, or shape and range."),
+)
+
+EDGES = _schema(
+    **_KEY,
+    source=(TEXT, "Node a value comes from."),
+    target=(TEXT, "Node computed from it."),
+    partial=(TEXT, "Local derivative ∂target/∂source."),
+)
+
+CONVERGE = _schema(
+    **_DESCENT,
+    seed=(INTEGER, "Seed of the run."),
+    outcome=(TEXT, "pass: the descent arrived as declared."),
+    message=(TEXT, "The result in words."),
+    run=(TEXT, "Optimizer with options and gradient source."),
+    optimizer=(TEXT, "Optimizer."),
+    gradient_source=(TEXT, "autograd, or the case's analytic gradient."),
+    device=(TEXT, "Device."),
+    dtype=(TEXT, "Number type."),
+    status=(TEXT, "hit · stalled · diverged · budget (steps used up) · error"),
+    steps=(INTEGER, "Steps taken."),
+    gradient_evaluations=(INTEGER, "Gradients evaluated."),
+    steps_to_tolerance=(INTEGER, "First step within tolerance of the minimum; missing: never."),
+    tolerance=(REAL, "Largest distance from the minimum that counts as arrived."),
+    final_loss=(REAL, "Loss after the last step."),
+    final_error=(REAL, "Distance from the minimum after the last step (largest parameter)."),
+    best_error=(REAL, "Smallest distance from the minimum on the way."),
+    minimum_source=(TEXT, "Where the expected minimum comes from."),
+    minimum=(TEXT, "The expected minimum."),
+    final=(TEXT, "Where the descent ended."),
+    observed_rate=(REAL, "Factor the distance shrinks by per step, measured."),
+    theoretical_rate=(REAL, "The same factor predicted for a quadratic, from the eigenvalues of I − lr·H."),
+    learning_rate_bound=(REAL, "2/λmax: gradient descent on a quadratic diverges above this learning rate."),
+    metric=(TEXT, "Further numbers, such as accuracy."),
+    duration_s=(REAL, "Wall-clock time in seconds."),
+    excused=(TEXT, "Reason the case file gives for a failure it declares."),
+    command=(TEXT, "Command that repeats the run."),
+)
+
+TRAJECTORY = _schema(
+    **_DESCENT,
+    seed=(INTEGER, "Seed of the run."),
+    step=(INTEGER, "Step of the descent."),
+    loss=(REAL, "Loss at that step."),
+    error=(REAL, "Distance from the minimum (largest parameter)."),
+    gradient_norm=(REAL, "Norm of the gradient."),
+    parameters=(REALS, "All parameters, flattened, where there are few."),
+)
+
+CONTOURS = _schema(
+    **_DESCENT,
+    x_label=(TEXT, "Parameter along x."),
+    y_label=(TEXT, "Parameter along y."),
+    x=(REAL, "Value of the first parameter."),
+    y=(REAL, "Value of the second parameter."),
+    loss=(REAL, "Loss there."),
+)
+
+FITS = _schema(
+    **_DESCENT,
+    x_label=(TEXT, "What runs along x."),
+    y_label=(TEXT, "What runs along y."),
+    step=(INTEGER, "Step of the descent the prediction belongs to; missing: the data."),
+    x=(REAL, "Abscissa."),
+    y=(REAL, "Datum or prediction."),
+)
+
+TIMINGS = _schema(
+    **_KEY,
+    outcome=(TEXT, "pass: timed; skipped: could not be, with the reason as message."),
+    message=(TEXT, "The result in words, or why there is none."),
+    what=(TEXT, "What was timed: value · forward · backward · forward_backward · step."),
+    variant=(TEXT, "autograd · analytic · compile · reference · an optimizer."),
+    device=(TEXT, "Device."),
+    dtype=(TEXT, "Number type."),
+    sizes=(TEXT, "Sizes of the inputs."),
+    elements=(INTEGER, "Elements of all inputs together."),
+    median_s=(REAL, "Median time per call in seconds."),
+    low_s=(REAL, "Lower end of the median's interval."),
+    high_s=(REAL, "Upper end of the median's interval."),
+    confidence=(REAL, "Confidence of that interval."),
+    n=(INTEGER, "Number of samples."),
+    inner=(INTEGER, "Calls per sample."),
+    samples=(REALS, "Seconds per call of every sample."),
+    first_call_s=(REAL, "Time of the first call (compilation, caches)."),
+    peak_memory_bytes=(INTEGER, "Peak memory during the pass in bytes."),
+)
+
+SCALINGS = _schema(
+    **_KEY,
+    what=(TEXT, "What was timed."),
+    variant=(TEXT, "autograd · analytic · compile · reference · an optimizer."),
+    device=(TEXT, "Device."),
+    exponent=(REAL, "p of time ∝ sizeᵖ."),
+    low=(REAL, "Lower end of the exponent's interval."),
+    high=(REAL, "Upper end of the exponent's interval."),
+    points=(INTEGER, "Sizes the fit is over."),
+)
+
+SPEEDUPS = _schema(
+    case=(TEXT, "Unique id of the case, as its file gives it."),
+    what=(TEXT, "What was timed."),
+    variant=(TEXT, "autograd · analytic · compile · reference · an optimizer."),
+    device=(TEXT, "Device."),
+    sizes=(TEXT, "Sizes of the inputs."),
+    elements=(INTEGER, "Elements of all inputs together."),
+    against=(TEXT, "What it is compared with: the same pass on the CPU, or by autograd on the same device."),
+    median_s=(REAL, "Median time per call in seconds."),
+    against_median_s=(REAL, "Median time per call of what it is compared with."),
+    ratio=(REAL, "How many times faster; below 1 is slower."),
+    low=(REAL, "Ratio with both intervals at their unfavourable ends."),
+    high=(REAL, "Ratio with both intervals at their favourable ends."),
+    reason=(TEXT, "Why there is no ratio."),
+)
+
+DETECTION = _schema(
+    decade=(INTEGER, "k of the interval (10ᵏ⁻¹, 10ᵏ] that a detection limit falls in."),
+    cases=(INTEGER, "Cases in it."),
+)
+
+RESULT_TABLES = {
+    "case": CASES,
+    "job": JOBS,
+    "finding": FINDINGS,
+    "curve": CURVES,
+    "converge": CONVERGE,
+    "trajectory": TRAJECTORY,
+    "timing": TIMINGS,
+    "scaling": SCALINGS,
+    "speedup": SPEEDUPS,
+}
+"""The tables that `results.parquet` stacks, by the word in its column `kind`."""
+
+
+def _stacked() -> pa.Schema:
+    head = _schema(
+        run_id=(TEXT, "Name of the run."),
+        started=(TEXT, "When the run started, ISO 8601, UTC."),
+        kind=(TEXT, "What the row is: " + ", ".join(RESULT_TABLES) + "."),
+    )
+    fields = {field.name: field for schema in (head, *RESULT_TABLES.values()) for field in reversed(schema)}
+    order = dict.fromkeys(name for schema in (head, *RESULT_TABLES.values()) for name in schema.names)
+    return pa.schema([fields[name] for name in order])
+
+
+RESULTS = _stacked()
+"""Columns of the one long frame: the union of those of its tables; a column a table lacks is missing in its rows."""
+
+
+def meanings(schema: pa.Schema) -> dict[str, str]:
+    """Return what each column of a frame means, by its name."""
+    return {field.name: field.metadata[b"description"].decode() for field in schema}

@@ -1,0 +1,49 @@
+"""The frames of a run: every table and figure of a report is made from these and from nothing else.
+
+The public face of `tables` (the records' own rows) and `summary` (what they come to); the columns of each frame, with
+their types and meanings, are declared in `columns`.
+"""
+
+from __future__ import annotations
+
+from harness.report.summary import (
+    NOT_RUN,
+    cases_frame,
+    counts_frame,
+    detection_frame,
+    jobs_frame,
+    results_frame,
+    speedups_frame,
+)
+from harness.report.tables import (
+    contours_frame,
+    converge_frame,
+    curves_frame,
+    edges_frame,
+    findings_frame,
+    fits_frame,
+    nodes_frame,
+    scalings_frame,
+    timings_frame,
+    trajectory_frame,
+)
+
+__all__ = [
+    "NOT_RUN",
+    "cases_frame",
+    "contours_frame",
+    "converge_frame",
+    "counts_frame",
+    "curves_frame",
+    "detection_frame",
+    "edges_frame",
+    "findings_frame",
+    "fits_frame",
+    "jobs_frame",
+    "nodes_frame",
+    "results_frame",
+    "scalings_frame",
+    "speedups_frame",
+    "timings_frame",
+    "trajectory_frame",
+]
