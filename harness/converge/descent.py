@@ -1,7 +1,7 @@
 """The descent: evaluate, look, step, until it arrived, blew up, stood still or spent its budget.
 
-It measures and stops; whether what happened is a pass is `harness.converge.verdict`'s to say. Step k means the parameters
-after k steps of the optimizer, so step 0 is the start.
+It measures and stops; whether what happened is a pass is `harness.converge.verdict`'s to say. Step k means the
+parameters after k steps of the optimizer, so step 0 is the start.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Rules:
     """When a descent has arrived and when it ends.
 
     `minima` (m, n) are the acceptable minimisers, None when none is known. A descent arrives at the first step whose
-    max-norm distance to one of them is at most `within`, and whose loss is at most `loss_below`, as far as each is declared.
+    max-norm distance to one of them is at most `within`, and whose loss is at most `loss_below`, as far as each is
+    declared.
     """
 
     steps: int
@@ -124,7 +125,8 @@ class _Watch:
         self.points: dict[int, TrajectoryPoint] = {}
         self.snapshots: dict[int, Tensor] = {}
         self.hit: int | None = None
-        self.reason, self.diverged_at = "", None
+        self.reason = ""
+        self.diverged_at: int | None = None
         self.losses_above = self.unchanged = 0
         self.first = self.previous = self.last = math.nan
         self.start = self.flat = problem.flat().double()
@@ -132,7 +134,9 @@ class _Watch:
     def see(self, step: int, loss: Tensor) -> bool:
         """Look at one step; return whether the descent should end here."""
         flat = self.problem.flat().double()
-        self.unchanged = self.unchanged + 1 if step and not self.problem.stochastic and torch.equal(flat, self.flat) else 0
+        self.unchanged = (
+            self.unchanged + 1 if step and not self.problem.stochastic and torch.equal(flat, self.flat) else 0
+        )
         self.flat, self.previous, self.last = flat, self.last, float(loss)
         if step == 0:
             self.first = self.last
@@ -225,7 +229,9 @@ class _Watch:
         if stop.loss is not None and self.last <= stop.loss:
             self.reason = f"stopped at loss {self.last:.3g} ≤ {stop.loss:g}"
         elif stop.loss_change is not None and abs(self.last - self.previous) <= stop.loss_change:
-            self.reason = f"stopped when the loss changed by {abs(self.last - self.previous):.3g} ≤ {stop.loss_change:g}"
+            self.reason = (
+                f"stopped when the loss changed by {abs(self.last - self.previous):.3g} ≤ {stop.loss_change:g}"
+            )
         elif stop.gradient_norm is not None and self._gradient_norm() <= stop.gradient_norm:
             self.reason = f"stopped at gradient norm {self._gradient_norm():.3g} ≤ {stop.gradient_norm:g}"
         elif self.unchanged >= (PATIENCE if self.hit is None else STANDSTILL):

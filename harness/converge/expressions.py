@@ -53,7 +53,8 @@ def score(problem: Problem, rule: Accuracy) -> float:
     scores, labels = evaluate_text(problem, rule.scores), problem.data[rule.labels].cpu()
     if scores.ndim < 1 or scores.shape[:-1] != labels.shape:
         raise UsageError(
-            f"Cannot score: scores of shape {tuple(scores.shape)} do not give a row per label of shape {tuple(labels.shape)}."
+            f"Cannot score: scores of shape {tuple(scores.shape)} do not give a row per label of shape "
+            f"{tuple(labels.shape)}. Make the last dim of the scores the classes."
         )
     return accuracy(scores, labels)
 

@@ -33,7 +33,7 @@ FLAT = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minimum:
-    """The acceptable minimisers `values` (m, n), where they come from, and why they may not be minima (None: checked)."""
+    """The acceptable minimisers `values` (m, n), their source, and why they may not be minima (None: checked)."""
 
     values: Tensor
     source: str
@@ -51,6 +51,7 @@ def find_minimum(problem: Problem, entry: ConvergeModel, *, sizes: Mapping[str, 
 
     Raises:
         UsageError: a given value does not fit its parameter, or the asked-for method finds no minimum.
+            A given minimum that is none does not raise: its doubt is a verdict.
     """
     if entry.minimum is None:
         return None
@@ -61,7 +62,13 @@ def find_minimum(problem: Problem, entry: ConvergeModel, *, sizes: Mapping[str, 
         source, values = "scipy", scipy_minimum(objective, start)[None]
     else:
         source, values = "given", given_minima(objective, entry.minimum, sizes)
-    return Minimum(values=values, source=source, doubt=_doubt_any(problem, objective, values, entry.within))
+    doubt = _doubt_any(problem, objective, values, entry.within)
+    if doubt is not None and source != "given":
+        raise UsageError(
+            f"Cannot find a minimum to within {entry.within:g} by {source}: where it ended, {doubt}. "
+            "Give the minimum, or another start."
+        )
+    return Minimum(values=values, source=source, doubt=doubt)
 
 
 def given_minima(objective: Objective, given: Mapping[str, Value], sizes: Mapping[str, int]) -> Tensor:
@@ -96,24 +103,27 @@ def least_squares(objective: Objective, start: Tensor) -> Tensor:
     """
     if objective.size > HESSIAN_LIMIT:
         raise UsageError(
-            f"Cannot solve least squares: {objective.size} parameters are more than {HESSIAN_LIMIT}. Use minimum: scipy."
+            f"Cannot solve least squares: {objective.size} parameters are more than {HESSIAN_LIMIT}. "
+            "Use minimum: scipy."
         )
     hessian = constant_hessian(objective, start)
     if hessian is None:
         raise UsageError(
-            "Cannot solve least squares in closed form: the loss is not quadratic in its parameters (its Hessian changes "
-            "from place to place). Use minimum: scipy, or give the minimum."
+            "Cannot solve least squares in closed form: the loss is not quadratic in its parameters (its Hessian "
+            "changes from place to place). Use minimum: scipy, or give the minimum."
         )
     curvatures = torch.linalg.eigvalsh(hessian)
     largest = float(curvatures.abs().max())
     cutoff = 10 * len(curvatures) * torch.finfo(torch.float64).eps * largest
     if largest == 0.0 or float(curvatures.min()) < -cutoff:
-        raise UsageError("Cannot solve least squares: the quadratic loss has no minimum (its curvature is not positive).")
+        raise UsageError(
+            "Cannot solve least squares: the quadratic loss has no minimum (its curvature is not positive)."
+        )
     rank = int((curvatures > cutoff).sum())
     if rank < len(curvatures):
         raise UsageError(
-            f"Cannot solve least squares: the minimiser is not unique (the Hessian has rank {rank} of {len(curvatures)}). "
-            "Use more rows of data, or judge by loss_below."
+            "Cannot solve least squares: the minimiser is not unique "
+            f"(the Hessian has rank {rank} of {len(curvatures)}). Use more rows of data, or judge by loss_below."
         )
     solution = start
     for _ in range(3):

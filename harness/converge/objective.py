@@ -37,7 +37,7 @@ class Objective:
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
         """Return the named parameters that the vector `flat` (n,) holds."""
-        parts = flat.split([math.prod(shape) for shape in self.shapes.values()])
+        parts = torch.split(flat, [math.prod(shape) for shape in self.shapes.values()])
         return {name: part.reshape(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def __call__(self, flat: Tensor) -> Tensor:

@@ -38,12 +38,14 @@ class GradientDescent:
         self.parameters = tuple(params)
         self.lr = float(lr)
 
-    @torch.no_grad()
     def step(self, closure: Closure | None = None) -> None:
-        """Take one step from the gradients in `.grad`; `closure` is not needed and not called."""
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter -= self.lr * parameter.grad
+        """Take one step from the gradients in `.grad`, after calling `closure` to set them, where one is given."""
+        if closure is not None:
+            closure()
+        with torch.no_grad():
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter -= self.lr * parameter.grad
 
 
 def optimizer_classes() -> Mapping[str, type]:
@@ -51,9 +53,7 @@ def optimizer_classes() -> Mapping[str, type]:
     exported = {
         name: value
         for name, value in vars(torch.optim).items()
-        if inspect.isclass(value)
-        and issubclass(value, torch.optim.Optimizer)
-        and value is not torch.optim.Optimizer
+        if inspect.isclass(value) and issubclass(value, torch.optim.Optimizer) and value is not torch.optim.Optimizer
     }
     return {GD: GradientDescent, **dict(sorted(exported.items()))}
 
@@ -88,13 +88,15 @@ def check_options(name: str, options: Mapping[str, Option]) -> None:
     known = option_defaults(name)
     for option, value in options.items():
         if option not in known:
-            near = get_close_matches(option, known, n=1, cutoff=0.5) or _by_meaning(option, known)
+            near = get_close_matches(option.lower(), known, n=1, cutoff=0.5) or _by_meaning(option, known)
             advice = f"Did you mean {near[0]}?" if near else f"Its options are: {', '.join(known)}."
             raise UsageError(
-                f"Cannot use {name}: option {option}={value!r} (type {type(value).__name__}) is not one of its options. "
-                f"{advice}"
+                f"Cannot use {name}: option {option}={value!r} (type {type(value).__name__}) is not one of its "
+                f"options. {advice}"
             )
-    missing = [option for option, default in known.items() if default is inspect.Parameter.empty and option not in options]
+    missing = [
+        option for option, default in known.items() if default is inspect.Parameter.empty and option not in options
+    ]
     if missing:
         raise UsageError(f"Cannot use {name}: option {missing[0]} is missing. Add it under `options`.")
 
@@ -103,7 +105,8 @@ def make_optimizer(name: str, options: Mapping[str, Option], parameters: Iterabl
     """Make the optimizer `name` over `parameters`; options go through as written, lists as tuples.
 
     Raises:
-        UsageError: no such optimizer or option, or it refuses an option's value or the parameters (Muon wants matrices).
+        UsageError: no such optimizer or option, or it refuses an option's value or the parameters (Muon wants
+            matrices).
     """
     check_options(name, options)
     passed: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
@@ -139,6 +142,13 @@ def format_option(value: Option) -> str:
 
 def _by_meaning(option: str, known: Mapping[str, object]) -> list[str]:
     """Return the option meant by a common longer name that spelling alone does not find."""
-    meant = {"learning_rate": "lr", "learningrate": "lr", "step_size": "lr", "eta": "lr", "epsilon": "eps", "rho": "alpha"}
-    name = meant.get(option.lower())
+    meant = {
+        "learning_rate": "lr",
+        "learningrate": "lr",
+        "step_size": "lr",
+        "eta": "lr",
+        "epsilon": "eps",
+        "rho": "alpha",
+    }
+    name = meant.get(option.lower(), "")
     return [name] if name in known else []

@@ -102,7 +102,9 @@ class Problem:
                 "Add `gradient` to the case, or use `gradient: autograd`."
             )
         loss = scalar_loss(self.subject, data, self.parameters)
-        values = {name: self.parameters[name] if name in self.parameters else data[name] for name in self.subject.inputs}
+        values = {
+            name: self.parameters[name] if name in self.parameters else data[name] for name in self.subject.inputs
+        }
         gradients = self.subject.gradient(values, (torch.ones_like(loss),))
         for name, parameter in self.parameters.items():
             parameter.grad = _shaped(name, gradients, parameter)
@@ -184,7 +186,9 @@ def _fresh_stream(
 def _check_names(subject: Subject, entry: ConvergeModel) -> None:
     """Raise UsageError for names of the entry that the subject does not have or cannot use so."""
     if not subject.differentiable:
-        raise UsageError(f"Cannot descend on {subject.name}: none of its inputs is differentiable. Set `grad: true` on one.")
+        raise UsageError(
+            f"Cannot descend on {subject.name}: none of its inputs is differentiable. Set `grad: true` on one."
+        )
     for name in (*entry.start, *entry.fresh):
         if name not in subject.inputs:
             raise UsageError(f"Cannot start: {name!r} is not an input. The inputs are: {', '.join(subject.inputs)}.")
@@ -192,14 +196,16 @@ def _check_names(subject: Subject, entry: ConvergeModel) -> None:
     if moving:
         raise UsageError(f"Cannot draw {moving[0]!r} anew at every step: it is a parameter. Set `grad: false` on it.")
     if entry.fresh and entry.batches:
-        raise UsageError("Cannot use `fresh` and `batches` together. Fresh inputs are a batch of their own: choose one.")
+        raise UsageError(
+            "Cannot use `fresh` and `batches` together. Fresh inputs are a batch of their own: choose one."
+        )
     if any(subject.inputs[name].complex for name in subject.differentiable):
-        raise UsageError(f"Cannot descend on {subject.name}: complex parameters are not supported. Use two real inputs.")
+        raise UsageError(
+            f"Cannot descend on {subject.name}: complex parameters are not supported. Use two real inputs."
+        )
 
 
-def _start_values(
-    subject: Subject, entry: ConvergeModel, sizes: Mapping[str, int], seed: int
-) -> dict[str, Tensor]:
+def _start_values(subject: Subject, entry: ConvergeModel, sizes: Mapping[str, int], seed: int) -> dict[str, Tensor]:
     """Return every input at the start: as the entry says, else drawn; each input has its own generator."""
     values = subject_values(subject, sizes, seed=seed, purpose=(subject.name, "converge"))
     for name, declared in entry.start.items():
@@ -239,7 +245,8 @@ def _shaped(name: str, gradients: Mapping[str, Tensor], parameter: Tensor) -> Te
     """Return the analytic gradient of one parameter as an own tensor of its shape."""
     if name not in gradients:
         raise UsageError(
-            f"Cannot descend: the analytic gradient says nothing about {name}. Add it under `gradient`, or use autograd."
+            f"Cannot descend: the analytic gradient says nothing about {name}. "
+            "Add it under `gradient`, or use autograd."
         )
     gradient = gradients[name].detach().to(parameter)
     if gradient.shape != parameter.shape and gradient.numel() != 1:

@@ -104,8 +104,8 @@ def rates_of(
 def theoretical_rate(optimizer: str, options: Mapping[str, Option], curvatures: Sequence[float]) -> float | None:
     """Return the linear rate ρ on a quadratic: the error shrinks like ρᵏ.
 
-    The largest spectral radius over the curvatures λ of the recurrence's companion matrix. Its trace and determinant are
-    1 − ηλ and 0 for gradient descent, 1 + μ − η(1−τ)λ and μ with momentum μ and dampening τ (Polyak's heavy ball), and
+    The largest spectral radius over the curvatures λ of the recurrence's companion matrix. Its trace and determinant
+    are 1 − ηλ and 0 for gradient descent, 1 + μ − η(1−τ)λ and μ with momentum μ and dampening τ (the heavy ball), and
     (1+μ)(1−ηλ) and μ(1−ηλ) for Nesterov's in torch's form.
 
     Args:

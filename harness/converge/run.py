@@ -279,7 +279,11 @@ def _failed(blank: ConvergeRecord, error: Exception) -> ConvergeRecord:
     """Return the record of a run that raised: misuse with its own sentence, anything else with its type."""
     message = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
     return replace(
-        blank, outcome=Outcome.ERROR, message=message, status="error", traceback="".join(traceback.format_exception(error))
+        blank,
+        outcome=Outcome.ERROR,
+        message=message,
+        status="error",
+        traceback="".join(traceback.format_exception(error)),
     )
 
 

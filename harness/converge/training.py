@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,14 +60,16 @@ def row_loader(
     """
     rows = Rows({name: data[name].cpu() for name in names})
     if size > len(rows):
-        raise UsageError(f"Cannot make batches: size={size} is more than the {len(rows)} rows there are. Use a smaller size.")
+        raise UsageError(
+            f"Cannot make batches: size={size} is more than the {len(rows)} rows there are. Use a smaller size."
+        )
     return DataLoader(rows, batch_size=size, shuffle=shuffle, generator=generator, collate_fn=_as_it_is)
 
 
 def fresh_module(subject: Subject) -> nn.Module | None:
     """Make a new module of the subject; None if the subject is not one.
 
-    `torch.nn` initialises from the global generator, which is put back afterwards; the start comes from `set_parameters`.
+    `torch.nn` initialises from the global generator, which is put back afterwards; `set_parameters` gives the start.
     """
     if subject.module is None:
         return None
@@ -99,6 +101,6 @@ def accuracy(scores: Tensor, labels: Tensor) -> float:
     return float(right.double().mean())
 
 
-def _as_it_is(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401  what `Rows.__getitems__` made, not the list DataLoader's types expect
     """Return a batch unchanged: `Rows` already collated it."""
     return batch

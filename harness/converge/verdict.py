@@ -60,23 +60,24 @@ def judge(
             f"nothing says what arriving means: no minimum, loss_below or accuracy is declared; it {descent.reason}"
         )
     if _arrived_before(descent, entry, minimum, scores):
-        return Outcome.VACUOUS, f"it started where it should arrive ({_goal(entry, minimum, scores)}): nothing was shown"
+        goal = _goal(entry, minimum, scores)
+        return Outcome.VACUOUS, f"it started where it should arrive ({goal}): nothing was shown"
     return _judge_arrival(descent, entry, minimum, rates, scores)
 
 
 def divergence_message(descent: Descent, entry: ConvergeModel, rates: Rates) -> str:
     """Say when a descent diverged and, for gradient descent and SGD above their bound, why."""
-    text = f"diverged at step {descent.diverged_at}: it {descent.reason}"
+    head = f"diverged at step {descent.diverged_at}"
     if rates.stable is None or rates.curvature is None:
-        return text
+        return f"{head}: it {descent.reason}"
     rate = hyperparameter(entry.optimizer, entry.options, "lr")
     plain = entry.optimizer == GD or not hyperparameter(entry.optimizer, entry.options, "momentum")
     bound = "2/λ_max" if plain else "for its momentum"
     where = "" if rates.quadratic else ", for the loss's local curvature"
+    against = f"the bound {bound} = {rates.stable:.4g} (λ_max = {rates.curvature:.4g}{where})"
     if rate > rates.stable:
-        cause = f"learning rate {rate:g} exceeds the bound {bound} = {rates.stable:.4g}"
-        return f"diverged at step {descent.diverged_at}: {cause} (λ_max = {rates.curvature:.4g}{where}); it {descent.reason}"
-    return f"{text}; learning rate {rate:g} is below the bound {bound} = {rates.stable:.4g}{where}: suspect the gradient"
+        return f"{head}: learning rate {rate:g} exceeds {against}; it {descent.reason}"
+    return f"{head}: it {descent.reason}; learning rate {rate:g} is below {against}: suspect the gradient"
 
 
 def _judge_divergence(descent: Descent, entry: ConvergeModel, rates: Rates) -> tuple[Outcome, str]:
@@ -86,9 +87,7 @@ def _judge_divergence(descent: Descent, entry: ConvergeModel, rates: Rates) -> t
     return Outcome.FAIL, f"should diverge, but did not: it {descent.reason}{bound}"
 
 
-def _arrived_before(
-    descent: Descent, entry: ConvergeModel, minimum: Minimum | None, scores: Scores | None
-) -> bool:
+def _arrived_before(descent: Descent, entry: ConvergeModel, minimum: Minimum | None, scores: Scores | None) -> bool:
     """Return whether every declared goal was met at the start already."""
     judged_by_steps = minimum is not None or entry.loss_below is not None
     return (not judged_by_steps or descent.hit == 0) and (scores is None or scores.start >= scores.at_least)
