@@ -1,0 +1,71 @@
+"""Cases → plan: which jobs a run consists of, and in which order. Nothing runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from harness.run.options import Kind, RunOptions
+
+if TYPE_CHECKING:
+    from harness.case.case import Case
+
+OneDevice = Literal["cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One piece of work that stands or falls alone: it can hang or crash without touching another.
+
+    `entry` is the position under the case's `converge`, None for other kinds. A benchmark on "cpu" sets the CPU against the
+    CUDA device by itself, where there is one.
+    """
+
+    name: str
+    kind: Kind
+    case: Case
+    entry: int | None = None
+    device: OneDevice = "cpu"
+
+
+def plan(cases: Sequence[Case], options: RunOptions) -> tuple[Job, ...]:
+    """Return the jobs of a run: case by case its verification, then its descents; all benchmarks at the end.
+
+    A benchmark needs its case verified in the same run, so asking for benchmarks alone plans the verification of the cases
+    that declare one.
+    """
+    devices: tuple[OneDevice, ...] = ("cpu", "cuda") if options.device == "all" else (options.device,)
+    early = [job for case in cases for device in devices for job in _checks(case, device, options)]
+    return (*early, *(job for case in cases for job in _benchmarks(case, options)))
+
+
+def _checks(case: Case, device: OneDevice, options: RunOptions) -> list[Job]:
+    """Return the jobs of one case on one device that take no part in timing."""
+    jobs = []
+    if "verify" in options.kinds or _benchmarks(case, options):
+        jobs.append(Job(name=f"verify {case.id}{_on(device, options)}", kind="verify", case=case, device=device))
+    if "converge" in options.kinds:
+        jobs += [
+            Job(
+                name=f"converge {case.id}[{entry}]{_on(device, options)}",
+                kind="converge",
+                case=case,
+                entry=entry,
+                device=device,
+            )
+            for entry in range(len(case.model.converge))
+        ]
+    return jobs
+
+
+def _benchmarks(case: Case, options: RunOptions) -> list[Job]:
+    if "benchmark" not in options.kinds or case.model.benchmark is None:
+        return []
+    device: OneDevice = "cuda" if options.device == "cuda" else "cpu"
+    return [Job(name=f"benchmark {case.id}", kind="benchmark", case=case, device=device)]
+
+
+def _on(device: OneDevice, options: RunOptions) -> str:
+    """Tell the jobs of one case on two devices apart."""
+    return f" on {device}" if options.device == "all" and device != "cpu" else ""

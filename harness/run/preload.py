@@ -1,0 +1,25 @@
+"""Imported once by the server process that workers are forked from; importing is all it does.
+
+Importing takes seconds and can be shared by forking, unlike anything that starts a thread or touches a device. Besides
+the parts, these are the modules that torch would otherwise import inside the first job that uses forward mode, nested
+derivatives or tracing (0.2 to 0.5 s each).
+"""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import suppress
+
+from harness.run.work import PARTS
+
+LATE_IMPORTS = (
+    "torch._decomp.decompositions_for_jvp",
+    "torch._dynamo",
+    "torch._inductor.fx_passes.dedupe_symint_uses",
+    "torch.profiler._cupti_monitor",
+)
+"""Private names of torch: one that is gone only costs its time."""
+
+for name in (*PARTS.values(), *LATE_IMPORTS):
+    with suppress(Exception):  # a job that needs what cannot be imported says so in its own record
+        importlib.import_module(name)

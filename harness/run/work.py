@@ -1,0 +1,122 @@
+"""What happens inside a job: the part that does the work is called, and whatever goes wrong becomes a record.
+
+This is the outermost case boundary. The parts are imported here, when the first job of their kind runs, so that planning and
+reading results need no torch. Processes, time limits and memory caps are `execute`'s job.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback as tracebacks
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.commands import repeat_command
+from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Outcome, VerifyRecord
+from harness.run.options import RunOptions
+from harness.run.plan import Job
+
+if TYPE_CHECKING:
+    from harness.case.trust import Trust
+
+PARTS = {"verify": "harness.verify.check", "converge": "harness.converge.run", "benchmark": "harness.bench.run"}
+"""The module that does each kind of job; `preload` imports them once for all workers."""
+
+
+def run_job(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
+    """Do a job in this process.
+
+    Returns:
+        Its records, each bearing the job's name; at least one, whatever the job does short of ending the process.
+    """
+    start = time.perf_counter()
+    try:
+        records = _device_missing(job, options) or _do(job, options)
+    except (Exception, SystemExit) as error:
+        records = (
+            blank_record(
+                job,
+                options,
+                outcome=Outcome.ERROR,
+                message=_describe(error),
+                duration_s=time.perf_counter() - start,
+                traceback="".join(tracebacks.format_exception(error)),
+            ),
+        )
+    return tuple(replace(record, job=job.name) for record in records)
+
+
+def blank_record(
+    job: Job,
+    options: RunOptions,
+    *,
+    outcome: Outcome,
+    message: str,
+    duration_s: float = 0.0,
+    traceback: str | None = None,
+) -> CaseRecord:
+    """Return a record of the job's kind without evidence, for work that gave none."""
+    case = job.case
+    command = repeat_command(case.path, case.id, options.seed, job.kind)
+    if job.kind == "verify":
+        kind: type[VerifyRecord | BenchmarkRecord] = VerifyRecord
+    elif job.kind == "benchmark":
+        kind = BenchmarkRecord
+    else:
+        entry = case.model.converge[job.entry or 0]
+        return ConvergeRecord(
+            job=job.name, case=case.id, title=case.title, source=case.model.source, path=str(case.path),
+            tags=tuple(case.model.tags), outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
+            command=command, run=entry.optimizer, optimizer=entry.optimizer, gradient_source=entry.gradient,
+            device=job.device, dtype=entry.dtype, seed=options.seed, status="error",
+        )  # fmt: skip
+    return kind(
+        job=job.name, case=case.id, title=case.title, source=case.model.source, path=str(case.path),
+        tags=tuple(case.model.tags), outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
+        command=command,
+    )  # fmt: skip
+
+
+def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
+    """Call the part that does this kind of job."""
+    trust = _trust(options)
+    if job.kind == "verify":
+        from harness.verify.check import verify_case
+
+        return (
+            verify_case(job.case, trust=trust, seed=options.seed, effort=options.effort, device=job.device),
+        )
+    if job.kind == "converge":
+        from harness.converge.run import converge_case
+
+        return converge_case(job.case, job.entry or 0, trust=trust, seed=options.seed, device=job.device)
+    from harness.bench.run import benchmark_case
+
+    return (benchmark_case(job.case, trust=trust, seed=options.seed, device=job.device, quick=options.quick),)
+
+
+def _trust(options: RunOptions) -> Trust:
+    """Return what the caller trusts: configured where the caller stands, never where a case file happens to lie."""
+    from harness.case.trust import Trust
+
+    return Trust.from_config(Path.cwd(), options.trust)
+
+
+def _device_missing(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
+    """Return a skipped record when the job's device is not here; a benchmark says so itself, row by row."""
+    if job.device != "cuda" or job.kind == "benchmark":
+        return ()
+    import torch
+
+    if torch.cuda.is_available():
+        return ()
+    return (blank_record(job, options, outcome=Outcome.SKIPPED, message="CUDA is not available"),)
+
+
+def _describe(error: BaseException) -> str:
+    """Say an exception in one line."""
+    if isinstance(error, SystemExit):
+        return f"The subject tried to end the process: SystemExit({error.code!r})."
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
