@@ -147,9 +147,31 @@ class FlatSubject:
         if self.batched is None:
             self.batched, self.why_not_batched = _vmap_agrees(function, xs[:2])
         if not self.batched:
-            return torch.stack([function(x).detach() for x in xs])
+            return _row_by_row(function, xs)
         vectorised = torch.func.vmap(function)
-        return torch.cat([vectorised(chunk).detach() for chunk in xs.split(rows)])
+        parts = []
+        for chunk in xs.split(rows):
+            try:
+                parts.append(vectorised(chunk).detach())
+            except (RuntimeError, ValueError, ArithmeticError):
+                parts.append(_row_by_row(function, chunk))
+        return torch.cat(parts)
+
+
+def _row_by_row(function: Callable[[Tensor], Tensor], xs: Tensor) -> Tensor:
+    """Apply a function to each row; rows where it raises (a singular matrix, say) are NaN, unless every row raises."""
+    results: list[Tensor | None] = []
+    reason: Exception | None = None
+    for x in xs:
+        try:
+            results.append(function(x).detach())
+        except (RuntimeError, ValueError, ArithmeticError) as error:
+            results.append(None)
+            reason = error
+    known = next((result for result in results if result is not None), None)
+    if known is None:
+        raise reason or ValueError("Cannot evaluate a batch of no rows.")
+    return torch.stack([torch.full_like(known, torch.nan) if result is None else result for result in results])
 
 
 def _vmap_agrees(function: Callable[[Tensor], Tensor], xs: Tensor) -> tuple[bool, str | None]:

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
 SAMPLES = 8
 SAFETY = 8.0
@@ -41,6 +40,8 @@ _EXACT = frozenset(
     threshold_backward maximum minimum amax amin max min sort topk clamp clamp_min clamp_max sign sgn floor ceil round trunc
     masked_fill masked_fill_ tril triu repeat view_as_real_copy view_as_complex_copy _conj_physical conj_physical
     index_put new_empty diag_embed unfold_backward value_selecting_reduction_backward
+    eq ne lt le gt ge logical_and logical_or logical_not isnan isfinite isinf any all argmax argmin argsort nonzero
+    hardtanh hardtanh_backward leaky_relu leaky_relu_backward l1_loss evenly_distribute_backward
     select_scatter slice_scatter diagonal_scatter median mode kthvalue real imag normal_ uniform_ random_ bernoulli
     rand rand_like randn randn_like randint""".split()
 )
@@ -77,18 +78,23 @@ class PerturbEveryOperation(TorchDispatchMode):
         if name in _EXACT or any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
             return func(*args, **kwargs)
         if name in _ACCUMULATING:
-            reach = self.unit * math.sqrt(_reduction_length(args))
-            args = tuple(tree_map(lambda leaf: self._perturbed(leaf, reach), list(args)))
+            args = self._all(args, self.unit * math.sqrt(_reduction_length(args)))
         elif name not in _ELEMENTARY and not func._schema.is_mutable:
-            args = tuple(tree_map(lambda leaf: self._perturbed(leaf, self.unit), list(args)))
+            args = self._all(args, self.unit)
         result = func(*args, **kwargs)
         if func._schema.is_mutable:
             for tensor in result if isinstance(result, (tuple, list)) else (result,):
                 if isinstance(tensor, Tensor) and (tensor.is_floating_point() or tensor.is_complex()):
                     self.operations += 1
-                    tensor.mul_(1 + self.unit * self._noise(tensor))
+                    tensor.mul_(self._factors(tensor, self.unit))
             return result
-        return tree_map(lambda leaf: self._perturbed(leaf, self.unit), result)
+        return self._all(result, self.unit) if isinstance(result, (tuple, list)) else self._perturbed(result, self.unit)
+
+    def _all(self, leaves: Any, unit: float) -> Any:
+        """Perturb every tensor of a flat argument list or of several results; lists inside are followed."""
+        return type(leaves)(
+            self._all(leaf, unit) if isinstance(leaf, list) else self._perturbed(leaf, unit) for leaf in leaves
+        )
 
     def _perturbed(self, leaf: Any, unit: float) -> Any:
         """Multiply a floating-point tensor by 1 + unit·ξ; leave everything else alone."""
@@ -97,11 +103,12 @@ class PerturbEveryOperation(TorchDispatchMode):
         if leaf._is_zerotensor():  # forward mode's zero tangents have no storage to read
             return leaf
         self.operations += 1
-        return leaf * (1 + unit * self._noise(leaf))
+        return leaf * self._factors(leaf, unit)
 
-    def _noise(self, like: Tensor) -> Tensor:
+    def _factors(self, like: Tensor, unit: float) -> Tensor:
+        """Factors 1 + unit·ξ shaped like a tensor."""
         noise = torch.rand(like.shape, generator=self.generator, dtype=torch.float64)
-        return (2 * noise - 1).to(like.device)
+        return noise.mul_(2 * unit).add_(1 - unit).to(like.device)
 
 
 def _reduction_length(args: tuple[Any, ...]) -> int:

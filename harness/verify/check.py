@@ -94,7 +94,7 @@ def _at_point(
         findings += second_order(scene, first)
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
-            findings += low_precision(subject, point, labels, dtype)
+            findings += low_precision(subject, point, labels, dtype, first)
     return findings, error_curves(scene, first) if want_curves and point.special is None else ()
 
 

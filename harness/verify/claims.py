@@ -16,8 +16,8 @@ from harness.case.subject import Claim
 from harness.oracle.analytic import output_cotangents
 from harness.oracle.flat import real_vector
 from harness.records import Finding, Outcome
-from harness.verify.first import FirstOrder
-from harness.verify.routes import RouteUnavailable, hessian_products
+from harness.verify.first import FirstOrder, rounding_of
+from harness.verify.routes import RouteUnavailable, hessian_products, reverse
 from harness.verify.scene import Scene, number
 
 
@@ -81,18 +81,13 @@ def _truth(scene: Scene, claim: Claim, first: FirstOrder) -> tuple[Tensor, Tenso
         rows = hessian_products(scene.flat, torch.ones_like(scene.cotangents[0]), basis)[:, block.start : block.stop]
         return rows.reshape(-1), 64 * 2.0**-53 * rows.abs().max().expand(rows.numel())
     if block is not None:
+        part = slice(block.start, block.stop)
         if first.gradient is None or first.bar is None:
             raise RouteUnavailable("there is no gradient")
         if not scene.scalar:
-            from harness.verify.first import gradient_rounding
-            from harness.verify.routes import reverse
-
             ones = torch.ones_like(scene.cotangents[:1])
-            return (
-                reverse(scene.flat, ones).value[0, block.start : block.stop],
-                gradient_rounding(scene.flat, ones, scene.generator("claims"))[0, block.start : block.stop],
-            )
-        part = slice(block.start, block.stop)
+            _, bars = rounding_of(scene.flat, ones, scene.generator("claims"))
+            return reverse(scene.flat, ones).value[0, part], bars[0, part]
         return first.gradient[0, part], first.bar[0, part]
     return _retained(scene, claim)
 

@@ -36,6 +36,7 @@ CHANGED_COTANGENT = -1.75
 """A cotangent is scaled by this to see whether a backward reads it."""
 
 
+FORWARD_MARGIN = 4.0
 _MEANING = {
     ".backward() ~ autograd.grad": (".backward()", "The two reverse-mode calls disagree:"),
     "accumulation over two backwards": ("two backwards", "A second backward does not add the same gradient again:"),
@@ -69,12 +70,11 @@ def first_order(scene: Scene, symbolic: Symbolic, *, use_complex_step: bool = Fa
     """Run every first-order check at a scene."""
     findings: list[Finding] = []
     flat, generator = scene.flat, scene.generator("rounding")
-    value_bar = rounding_bars(flat.outputs, flat.x, dtypes=(torch.float64,), generator=generator)[torch.float64]
     try:
         gradients = reverse(flat, scene.cotangents)
     except RouteUnavailable as reason:
         return FirstOrder(findings=(scene.finding("reverse", Outcome.FAIL, f"There is no gradient: {reason}."),))
-    bar = gradient_rounding(flat, scene.cotangents, generator)
+    value_bar, bar = rounding_of(flat, scene.cotangents, generator)
     oracles, ladder, skipped = _oracles(scene, symbolic, value_bar, use_complex_step=use_complex_step)
     findings += skipped
     findings += _dtypes(scene, gradients)
@@ -92,14 +92,18 @@ def first_order(scene: Scene, symbolic: Symbolic, *, use_complex_step: bool = Fa
     )  # fmt: skip
 
 
-def gradient_rounding(flat: FlatSubject, cotangents: Tensor, generator: torch.Generator) -> Tensor:
-    """Rounding bars of the reverse-mode gradients (C × N) in float64."""
+def rounding_of(
+    flat: FlatSubject, cotangents: Tensor, generator: torch.Generator, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
+    """Rounding bars of the outputs (M) and of the reverse-mode gradients (C × N) at a dtype."""
 
     def compute(x: Tensor) -> Tensor:
-        return reverse(flat.at(x), cotangents).value.reshape(-1)
+        found = reverse(flat.at(x), cotangents)
+        return torch.cat([found.outputs, found.value.reshape(-1)])
 
-    bars = rounding_bars(compute, flat.x, dtypes=(torch.float64,), generator=generator)[torch.float64]
-    return bars.reshape(cotangents.shape[0], flat.size)
+    bars = rounding_bars(compute, flat.x, dtypes=(dtype,), generator=generator)[dtype]
+    outputs = cotangents.shape[1]
+    return bars[:outputs], bars[outputs:].reshape(cotangents.shape[0], flat.size)
 
 
 def _width(estimate: Estimate) -> float:
@@ -147,16 +151,16 @@ def _reference(scene: Scene, value_bar: Tensor) -> tuple[list[Finding], Estimate
     if value.shape != scene.value.shape:
         message = f"The reference returns {value.numel()} numbers, the subject {scene.value.numel()}."
         return [scene.finding("value ~ reference", Outcome.FAIL, message)], None
-    bar = rounding_bars(reference.outputs, reference.x, dtypes=(torch.float64,), generator=generator)[torch.float64]
-    plain = Estimate(value=value, bar=bar, oracle="reference", origin=ROUNDING_ORIGIN, independent=False)
-    findings = [value_finding(scene, "value ~ reference", scene.value, plain, value_bar)]
     try:
         gradients = reverse(reference, scene.cotangents)
+        bar, gradient_bar = rounding_of(reference, scene.cotangents, generator)
     except RouteUnavailable as reason:
-        return [*findings, scene.finding("autograd ~ reference", Outcome.SKIPPED, f"No gradient: {reason}.")], None
+        return [scene.finding("autograd ~ reference", Outcome.SKIPPED, f"No gradient: {reason}.")], None
+    plain = Estimate(value=value, bar=bar, oracle="reference", origin=ROUNDING_ORIGIN, independent=False)
+    findings = [value_finding(scene, "value ~ reference", scene.value, plain, value_bar)]
     estimate = Estimate(
         value=gradients.value,
-        bar=gradient_rounding(reference, scene.cotangents, generator),
+        bar=gradient_bar,
         oracle="reference",
         origin=ROUNDING_ORIGIN,
         independent=False,
@@ -265,18 +269,13 @@ def _forward(scene: Scene, gradients: Gradients, bar: Tensor, truth: Estimate | 
     """Forward mode: the adjoint identity ⟨v, J·d⟩ = ⟨Jᵀv, d⟩ against reverse mode, and against the sharpest oracle."""
     flat, cotangents = scene.flat, scene.cotangents
     directions = _input_directions(scene)
-
-    def compute(x: Tensor) -> Tensor:
-        return (forward_products(flat.at(x), directions) @ cotangents.T).T.reshape(-1)
-
-    shape = (cotangents.shape[0], len(directions))
     try:
-        actual = compute(flat.x).reshape(shape)
-        own = rounding_bars(compute, flat.x, dtypes=(torch.float64,), generator=scene.generator("forward"))
+        actual = (forward_products(flat, directions) @ cotangents.T).T
     except RouteUnavailable as reason:
         yield scene.finding("forward ~ reverse (adjoint identity)", Outcome.SKIPPED, f"No forward mode: {reason}.")
         return
-    own_bar = own[torch.float64].reshape(shape)
+    # The two modes round the same products in another order: the sum of all bars along d covers either.
+    own_bar = FORWARD_MARGIN * (bar @ directions.abs().T)
     pairs = [("forward ~ reverse (adjoint identity)", gradients.value @ directions.T, bar @ directions.abs().T, ROUNDING_ORIGIN, "reverse mode")]
     if truth is not None and truth.directions is None:
         pairs.append((f"forward ~ {truth.oracle}", truth.value @ directions.T, truth.bar @ directions.abs().T, truth.origin, truth.oracle))

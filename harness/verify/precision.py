@@ -15,15 +15,22 @@ from torch import Tensor
 from harness.case.subject import Point, Subject
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject, cast
-from harness.oracle.rounding import SAFETY, SAMPLES, rounding_bars
+from harness.oracle.rounding import SAFETY, SAMPLES, UNIT_ROUNDOFF
 from harness.records import Finding, Outcome
 from harness.verify.compare import compare
+from harness.verify.first import FirstOrder, rounding_of
 from harness.verify.routes import RouteUnavailable, reverse
 from harness.verify.scene import Labels, Scene, number
 
 
-def low_precision(subject: Subject, point: Point, labels: Labels, dtype: torch.dtype) -> tuple[Finding, ...]:
-    """Compare value and gradient at a low-precision dtype with their float64 twins at the same numbers."""
+def low_precision(
+    subject: Subject, point: Point, labels: Labels, dtype: torch.dtype, first: FirstOrder
+) -> tuple[Finding, ...]:
+    """Compare value and gradient at a low-precision dtype with their float64 twins at the same numbers.
+
+    The float64 rounding bars of `first` serve float32 too, scaled by the ratio of unit roundoffs; coarser dtypes, whose
+    roundings are too large to be linear, get their own.
+    """
     rounded = _rounded(point, dtype)
     twin_scene = Scene(subject, rounded, labels)
     scene = Scene(subject, rounded, labels, dtype=dtype)
@@ -43,17 +50,11 @@ def low_precision(subject: Subject, point: Point, labels: Labels, dtype: torch.d
         truth = reverse(flat, cotangents).value
     except RouteUnavailable as reason:
         return (scene.finding(f"{name} ~ float64", Outcome.SKIPPED, f"There is no gradient: {reason}."),)
-
-    def compute(x: Tensor) -> Tensor:
-        moved = flat.at(x)
-        return torch.cat([moved.outputs(moved.x), reverse(moved, cotangents).value.reshape(-1)])
-
-    bars = rounding_bars(compute, flat.x, dtypes=(dtype,), generator=generator)[dtype]
-    outputs = twin_scene.value.numel()
-    findings = [_value(scene, flat.outputs(flat.x).detach().to("cpu", torch.float64), bars[:outputs], origin, name)]
+    value_bar, bar = _bars(flat, cotangents, generator, dtype, first)
+    findings = [_value(scene, flat.outputs(flat.x).detach().to("cpu", torch.float64), value_bar, origin, name)]
     estimate = Estimate(
         value=truth,
-        bar=bars[outputs:].reshape(truth.shape),
+        bar=bar,
         oracle="its float64 twin" if twin is None else "the float64 reference",
         origin=origin,
         independent=False,
@@ -63,6 +64,17 @@ def low_precision(subject: Subject, point: Point, labels: Labels, dtype: torch.d
     for finding in scene.by_input(f"{name} ~ float64", actual.value, estimate, route=f"autograd in {name}"):
         findings.append(replace(finding, question=f"{name} gradient of {finding.input} at {point.name}"))
     return tuple(findings)
+
+
+def _bars(
+    flat: FlatSubject, cotangents: Tensor, generator: torch.Generator, dtype: torch.dtype, first: FirstOrder
+) -> tuple[Tensor, Tensor]:
+    """Rounding bars of outputs (M) and gradients (C × N) at a dtype."""
+    if dtype != torch.float32 or first.bar is None or first.value_bar is None:
+        return rounding_of(flat, cotangents, generator, dtype)
+    ratio = UNIT_ROUNDOFF[dtype] / UNIT_ROUNDOFF[torch.float64]
+    tiny = torch.finfo(dtype).tiny
+    return ratio * first.value_bar + tiny, ratio * first.bar + tiny
 
 
 def _rounded(point: Point, dtype: torch.dtype) -> Point:

@@ -26,10 +26,11 @@ class SubjectError(Exception):
 class Gradients:
     """Gradients of C weighted outputs: C × N, flat, in float64. `missing` names inputs whose gradient was None.
 
-    A None gradient is 0 in `value`, as autograd means it.
+    A None gradient is 0 in `value`, as autograd means it. `outputs` holds the M output numbers of the forward pass.
     """
 
     value: Tensor
+    outputs: Tensor
     missing: tuple[str, ...] = ()
     dtype_faults: tuple[str, ...] = ()
     """Inputs whose gradient came back in another dtype, as "w: float16 for a float32 input"."""
@@ -53,7 +54,9 @@ def _outputs_with_history(flat: FlatSubject, named: dict[str, Tensor]) -> tuple[
     return outputs
 
 
-def _flat_gradient(flat: FlatSubject, named: dict[str, Tensor], found: dict[str, Tensor | None]) -> Gradients:
+def _flat_gradient(
+    flat: FlatSubject, named: dict[str, Tensor], outputs: tuple[Tensor, ...], found: dict[str, Tensor | None]
+) -> Gradients:
     """Lay named gradients end to end, noting what is missing or has the wrong dtype."""
     parts, missing, faults = [], [], []
     for block in flat.blocks:
@@ -67,20 +70,26 @@ def _flat_gradient(flat: FlatSubject, named: dict[str, Tensor], found: dict[str,
             gradient = gradient.to(leaf.dtype)
         dense = gradient.to_dense() if gradient.layout != torch.strided else gradient
         parts.append(real_vector((dense.detach(),)).to("cpu", torch.float64))
-    return Gradients(value=torch.cat(parts), missing=tuple(missing), dtype_faults=tuple(faults))
+    numbers = real_vector(outputs).detach().to("cpu", torch.float64)
+    return Gradients(
+        value=torch.cat(parts), outputs=numbers, missing=tuple(missing), dtype_faults=tuple(faults)
+    )
 
 
 def reverse(flat: FlatSubject, cotangents: Tensor) -> Gradients:
-    """Gradients by `torch.autograd.grad` for C cotangents (C × M), each with a fresh forward pass."""
+    """Gradients by `torch.autograd.grad` for C cotangents (C × M), from one forward pass."""
     rows = []
-    for cotangent in cotangents:
-        named = leaves(flat)
-        outputs = _outputs_with_history(flat, named)
+    named = leaves(flat)
+    outputs = _outputs_with_history(flat, named)
+    for left, cotangent in zip(range(len(cotangents) - 1, -1, -1), cotangents, strict=True):
         seeds = output_cotangents(flat, outputs, cotangent)
         active = [(output, seed) for output, seed in zip(outputs, seeds, strict=True) if output.requires_grad]
         wanted = [named[block.name] for block in flat.blocks]
-        found = torch.autograd.grad([o for o, _ in active], wanted, [s for _, s in active], allow_unused=True)
-        rows.append(_flat_gradient(flat, named, dict(zip((b.name for b in flat.blocks), found, strict=True))))
+        found = torch.autograd.grad(
+            [o for o, _ in active], wanted, [s for _, s in active], allow_unused=True, retain_graph=left > 0
+        )
+        by_name = dict(zip((b.name for b in flat.blocks), found, strict=True))
+        rows.append(_flat_gradient(flat, named, outputs, by_name))
     return _stack(rows)
 
 
@@ -93,7 +102,7 @@ def backward(flat: FlatSubject, cotangent: Tensor) -> tuple[Gradients, Gradients
     results = []
     for last in (False, True):
         torch.autograd.backward([o for o, _ in active], [s for _, s in active], retain_graph=not last)
-        results.append(_flat_gradient(flat, named, {b.name: named[b.name].grad for b in flat.blocks}))
+        results.append(_flat_gradient(flat, named, outputs, {b.name: named[b.name].grad for b in flat.blocks}))
     return results[0], results[1]
 
 
@@ -186,6 +195,7 @@ def one_line(reason: BaseException, *, limit: int = 200) -> str:
 def _stack(rows: list[Gradients]) -> Gradients:
     return Gradients(
         value=torch.stack([row.value for row in rows]),
+        outputs=rows[0].outputs,
         missing=rows[0].missing,
         dtype_faults=rows[0].dtype_faults,
     )
