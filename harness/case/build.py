@@ -53,7 +53,9 @@ def build_subject(case: Case, *, trust: Trust) -> Subject:
         raise UsageError(f"Cannot check case {case.id!r}: no input is differentiable. Give one `grad: true`.")
     frame = _Frame(case, subject.inputs, subject.let)
     gradient, expressions = _gradient(case, subject, frame, trust)
-    return replace(subject, gradient=gradient, gradient_expressions=expressions, reference=_reference(case, subject, frame, trust))
+    return replace(
+        subject, gradient=gradient, gradient_expressions=expressions, reference=_reference(case, subject, frame, trust)
+    )
 
 
 class _Frame:
@@ -75,7 +77,10 @@ class _Frame:
         missing = [name for name in self.inputs if name not in tensors]
         if missing:
             raise UsageError(f"Cannot evaluate: the input {missing[0]!r} is missing. Give every input.")
-        values: Values = {**{name: tensors[name] for name in self.inputs}, **bind_sizes(self.inputs, tensors, known=self.known)}
+        values: Values = {
+            **{name: tensors[name] for name in self.inputs},
+            **bind_sizes(self.inputs, tensors, known=self.known),
+        }
         for name, program in self.programs:
             values[name] = program(values)
         return values
@@ -138,7 +143,10 @@ def _python_subject(case: Case, reference: PythonRef, inputs: Mapping[str, Input
     parameters = module_inputs(factory)
     both = sorted(parameters.keys() & inputs.keys())
     if both:
-        raise UsageError(f"Cannot build case {case.id!r}: {both[0]!r} is both an input and a parameter of the module. Rename the input.")
+        raise UsageError(
+            f"Cannot build case {case.id!r}: {both[0]!r} is both an input and a parameter of the module. "
+            "Rename the input."
+        )
     everything = {**inputs, **parameters}
     function = _with_loss(module_caller(factory, inputs, case), reference, case, everything)
     return Subject(name=case.id, inputs=everything, function=function, module=factory)
@@ -155,7 +163,9 @@ def _with_loss(run: Function, reference: PythonRef, case: Case, inputs: Mapping[
         if loss is None:
             return outputs
         if len(outputs) != 1:
-            raise UsageError(f"Cannot apply the loss of case {case.id!r}: the code returns {len(outputs)} tensors. Return one.")
+            raise UsageError(
+                f"Cannot apply the loss of case {case.id!r}: the code returns {len(outputs)} tensors. Return one."
+            )
         return (loss({**values, "output": outputs[0]}),)
 
     return function
@@ -168,7 +178,11 @@ def _reference(case: Case, subject: Subject, frame: _Frame, trust: Trust) -> Fun
     if isinstance(reference, PythonRef):
         found = load_object(reference.python, case, trust)
         inputs = {name: subject.inputs[name] for name in case.model.inputs}
-        run = module_caller(module_factory(found), inputs, case) if is_module(found) else caller(found, subject.inputs, case)
+        run = (
+            module_caller(module_factory(found), inputs, case)
+            if is_module(found)
+            else caller(found, subject.inputs, case)
+        )
         return _with_loss(run, reference, case, subject.inputs)
     program = compiled(parse(reference, names=frame.names))
     return lambda tensors: (program(frame.values(tensors)),)
@@ -187,7 +201,10 @@ def _gradient(
     expressions = {name: parse(text, names=names) for name, text in gradient.items()}
     unknown = [name for name in expressions if name not in subject.differentiable]
     if unknown:
-        raise UsageError(f"Cannot build case {case.id!r}: gradient names {unknown[0]!r}, which is no differentiable input. Remove it.")
+        raise UsageError(
+            f"Cannot build case {case.id!r}: gradient names {unknown[0]!r}, which is no differentiable input. "
+            "Remove it."
+        )
     return _expression_gradient(expressions, frame), expressions
 
 
@@ -219,7 +236,8 @@ def _scalar_cotangent(name: str, cotangents: Outputs) -> Tensor:
     if len(cotangents) != 1 or cotangents[0].ndim != 0:
         shapes = [tuple(cotangent.shape) for cotangent in cotangents]
         raise UsageError(
-            f"Cannot use the gradient of {name!r}: it does not mention `cotangent`, but the outputs have shapes {shapes}. "
+            f"Cannot use the gradient of {name!r}: "
+            f"it does not mention `cotangent`, but the outputs have shapes {shapes}. "
             "Write it in terms of cotangent (cotangent_0, … with several outputs)."
         )
     return cotangents[0]
@@ -228,7 +246,10 @@ def _scalar_cotangent(name: str, cotangents: Outputs) -> Tensor:
 def _python_gradient(found: Any, case: Case, subject: Subject) -> Gradient:  # noqa: ANN401
     """Python code that takes the inputs and the cotangent by name, and returns gradients by name or in order."""
     if not callable(found):
-        raise UsageError(f"Cannot call the gradient of case {case.id!r}: {found!r:.80} (type {type(found).__name__}) is no function. Name one.")
+        raise UsageError(
+            f"Cannot call the gradient of case {case.id!r}: "
+            f"{found!r:.80} (type {type(found).__name__}) is no function. Name one."
+        )
 
     def gradient(tensors: Tensors, cotangents: Outputs) -> Mapping[str, Tensor]:
         cotangent = cotangents[0] if len(cotangents) == 1 else cotangents
@@ -247,11 +268,15 @@ def _named(result: object, case: Case, subject: Subject) -> Mapping[str, Tensor]
         names = tuple(subject.inputs) if len(listed) == len(subject.inputs) else subject.differentiable
         if len(listed) != len(names):
             raise UsageError(
-                f"Cannot use the gradient of case {case.id!r}: it returned {len(listed)} tensors for {len(names)} differentiable inputs. "
+                f"Cannot use the gradient of case {case.id!r}: "
+                f"it returned {len(listed)} tensors for {len(names)} differentiable inputs. "
                 "Return one for each, or a dict by name."
             )
         parts = dict(zip(names, listed, strict=True))
     unknown = [name for name in parts if name not in subject.inputs]
     if unknown:
-        raise UsageError(f"Cannot use the gradient of case {case.id!r}: it names {unknown[0]!r}, which is no input. Correct the name.")
+        raise UsageError(
+            f"Cannot use the gradient of case {case.id!r}: it names {unknown[0]!r}, which is no input. "
+            "Correct the name."
+        )
     return {name: torch.as_tensor(part) for name, part in parts.items() if part is not None}

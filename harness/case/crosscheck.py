@@ -94,9 +94,19 @@ def _dims(scope: _Scope) -> Iterator[Problem]:
         if len(set(sizes)) != len(sizes):
             yield Problem(path, f"dims.{name} lists a size twice")
         if len(sizes) > 1 and name not in in_shapes and not scope.python:
-            yield Problem(path, f"dims.{name} is a list, but no input's shape has {name}; give it one size", at_key=True)
+            yield Problem(
+                path, f"dims.{name} is a list, but no input's shape has {name}; give it one size", at_key=True
+            )
         if name in scope.inputs:
             yield Problem(path, f"{name!r} is the name of a dim and of an input; rename one", at_key=True)
+
+
+def _resizable(path: Path, name: str, scope: _Scope) -> Iterator[Problem]:
+    """Problems of another size given to a dim: sizes are read off tensors, so some input's shape must have it."""
+    yield from _known(path, name, scope.sizes, "dim")
+    in_shapes = {size for spec in scope.model.inputs.values() for size in spec.shape}
+    if name in scope.sizes - in_shapes:
+        yield Problem(path, f"no input's shape has the dim {name!r}, so its size cannot be changed here", at_key=True)
 
 
 def _inputs(scope: _Scope) -> Iterator[Problem]:
@@ -124,16 +134,29 @@ def _draw(path: Path, spec: InputModel) -> Iterator[Problem]:
         yield Problem((*path, "draw"), str(error))
         return
     if draw.integral and "grad" in spec.model_fields_set and spec.grad and spec.value is None:
-        yield Problem((*path, "grad"), f"the draw {spec.draw!r} gives whole numbers, which have no gradient; use `grad: false`")
+        yield Problem(
+            (*path, "grad"), f"the draw {spec.draw!r} gives whole numbers, which have no gradient; use `grad: false`"
+        )
+    if spec.type == "complex" and draw.name not in ("normal", "uniform", "unit"):
+        yield Problem((*path, "draw"), f"a complex input can be drawn normal, uniform or unit, not {draw.name!r}")
+    if spec.away_from and (spec.type == "complex" or draw.name not in ("normal", "uniform", "positive", "sorted")):
+        yield Problem((*path, "away_from"), f"away_from suits normal, uniform, positive and sorted, not {draw.name!r}")
     if len(spec.shape) < draw.least_dims and spec.value is None:
-        yield Problem((*path, "draw"), f"the draw {draw.name!r} needs a shape of at least {draw.least_dims} dims, not {len(spec.shape)}")
+        yield Problem(
+            (*path, "draw"),
+            f"the draw {draw.name!r} needs a shape of at least {draw.least_dims} dims, not {len(spec.shape)}",
+        )
     elif draw.square and spec.shape[-1] != spec.shape[-2]:
-        yield Problem((*path, "shape"), f"the draw {draw.name!r} needs a square matrix: the last two dims must be the same")
+        yield Problem(
+            (*path, "shape"), f"the draw {draw.name!r} needs a square matrix: the last two dims must be the same"
+        )
 
 
 def _domain(path: Path, spec: InputModel) -> Iterator[Problem]:
     if spec.domain is not None and not spec.domain[0] < spec.domain[1]:
-        yield Problem((*path, "domain"), f"the domain must go from low to high, not {spec.domain[0]} to {spec.domain[1]}")
+        yield Problem(
+            (*path, "domain"), f"the domain must go from low to high, not {spec.domain[0]} to {spec.domain[1]}"
+        )
     if spec.domain is not None and spec.type == "complex":
         yield Problem((*path, "domain"), "a complex input has no domain", at_key=True)
 
@@ -159,7 +182,9 @@ def _function(scope: _Scope) -> Iterator[Problem]:
     if isinstance(function, PythonRef):
         yield from _loss(("function",), function, scope)
         if scope.model.let:
-            yield Problem(("let",), "`let` needs an expression as function; Python code names its own values", at_key=True)
+            yield Problem(
+                ("let",), "`let` needs an expression as function; Python code names its own values", at_key=True
+            )
     elif isinstance(function, str):
         yield from _expression(("function",), function, scope.names)
     else:
@@ -279,9 +304,11 @@ def _converge(scope: _Scope) -> Iterator[Problem]:
         for position, name in enumerate(entry.fresh):
             yield from _known((*path, "fresh", position), name, scope.inputs, "input", at_key=False)
         for name in entry.dims:
-            yield from _known((*path, "dims", name), name, scope.sizes, "dim")
+            yield from _resizable((*path, "dims", name), name, scope)
         if entry.gradient == "analytic" and scope.model.gradient is None:
-            yield Problem((*path, "gradient"), "the analytic gradient is asked for, but the case declares no `gradient`")
+            yield Problem(
+                (*path, "gradient"), "the analytic gradient is asked for, but the case declares no `gradient`"
+            )
         yield from _batches(path, entry, scope)
         yield from _shown(path, entry, scope)
 
@@ -341,7 +368,7 @@ def _benchmark(scope: _Scope) -> Iterator[Problem]:
         return
     for name, sizes in benchmark.sweep.items():
         path: Path = ("benchmark", "sweep", name)
-        yield from _known(path, name, scope.sizes, "dim")
+        yield from _resizable(path, name, scope)
         if not sizes:
             yield Problem(path, f"benchmark.sweep.{name} is empty; give it at least one size")
         if name in scope.case.fixed:
@@ -349,8 +376,10 @@ def _benchmark(scope: _Scope) -> Iterator[Problem]:
     for variant, needed in (("analytic", scope.model.gradient), ("reference", scope.model.reference)):
         if variant in benchmark.against and needed is None:
             key = "gradient" if variant == "analytic" else "reference"
-            index = benchmark.against.index(variant)  # type: ignore[arg-type]
-            yield Problem(("benchmark", "against", index), f"{variant!r} is asked for, but the case declares no `{key}`")
+            index = benchmark.against.index(variant)
+            yield Problem(
+                ("benchmark", "against", index), f"{variant!r} is asked for, but the case declares no `{key}`"
+            )
 
 
 def _expected(scope: _Scope) -> Iterator[Problem]:

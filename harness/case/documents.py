@@ -1,7 +1,7 @@
 """YAML text → plain data with the position of every part; never an object of any other kind.
 
-Nodes are composed by ruamel.yaml and turned into data here, so that duplicate keys, foreign tags and aliases that expand
-without bound are faults at a place. What the data must look like is `explain`'s and `crosscheck`'s job.
+Nodes are composed by ruamel.yaml and turned into data here, so that duplicate keys, foreign tags and aliases that
+expand without bound are faults at a place. What the data must look like is `explain`'s and `crosscheck`'s job.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class _Builder:
         try:
             self.result.data = self.build(node, ())
         except _UnboundedError:
-            message = f"the file has more than {MAX_PARTS:,} parts, or more than {MAX_DEPTH} inside each other; use fewer aliases (*name)"
+            bounds = f"more than {MAX_PARTS:,} parts, or more than {MAX_DEPTH} inside each other"
+            message = f"the file expands to {bounds}; use fewer aliases (*name)"
             self.complain((), message, _place(node))
         return self.result
 
@@ -162,6 +163,8 @@ class _Builder:
                 continue
             self.result.keys[inner] = _place(key_node)
             data[key] = self.build(value_node, inner)
+            if isinstance(value_node, ScalarNode) and value_node.start_mark.index == value_node.end_mark.index:
+                self.result.values[inner] = self.result.keys[inner]  # nothing is there; its own mark is on a later line
         return data
 
     def key(self, node: Node, path: Path) -> str | None:
@@ -169,13 +172,20 @@ class _Builder:
         if isinstance(node, ScalarNode) and _kind(node) == "str":
             return str(node.value)
         is_merge = isinstance(node, ScalarNode) and node.value == "<<"
-        shown = f"{node.value!r} is not text; put it in quotes" if isinstance(node, ScalarNode) else "a list or mapping cannot be one"
-        message = "merge keys (<<) are not allowed; write the keys out" if is_merge else f"a key must be text: {shown}"
-        return self.complain(path, message, _place(node))
+        shown = f"{node.value!r}; put it in quotes" if isinstance(node, ScalarNode) else "a list or a mapping"
+        message = (
+            "merge keys (<<) are not allowed; write the keys out" if is_merge else f"a key must be text, not {shown}"
+        )
+        self.complain(path, message, _place(node))
+        return None
 
     def scalar(self, node: ScalarNode, path: Path) -> Any:  # noqa: ANN401
         kind, text = _kind(node), str(node.value)
-        if kind in ("int", "float") and self.as_text(path, kind) and not re.search(r"nan|inf|[xo]", text, re.IGNORECASE):
+        if (
+            kind in ("int", "float")
+            and self.as_text(path, kind)
+            and not re.search(r"nan|inf|[xo]", text, re.IGNORECASE)
+        ):
             kind, text = "str", text.replace("_", "")
         if kind == "str":
             self.note_text(node, path)
@@ -196,7 +206,6 @@ class _Builder:
         quote = 1 if node.style in ("'", '"') else 0
         if raw[quote : len(raw) - quote] == node.value:
             self.result.texts[path] = Place(start.line + 1, start.column + 1 + quote)
-
 
 
 class _UnboundedError(Exception):
@@ -230,6 +239,6 @@ _SCALARS: dict[str, Callable[[str], Any]] = {
     "int": _integer,
     "float": _float,
     "bool": lambda text: text.lower() in ("true", "yes", "on"),
-    "null": lambda text: None,
+    "null": lambda _: None,
     "timestamp": date.fromisoformat,
 }

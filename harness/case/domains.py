@@ -1,4 +1,4 @@
-"""Drawing tensors: every draw, moved into its domain and away from values to avoid, in float64 and from given generators.
+"""Drawing tensors: every draw, moved into its domain and away from values to avoid, in float64, from given generators.
 
 No global random state is read or changed. Quantising to a lower precision is the checker's job.
 """
@@ -62,8 +62,8 @@ def draw_tensor(spec: Input, shape: Sequence[int], generator: torch.Generator) -
         return _normal(size, generator) * spec.scale / math.sqrt(size[-1] if size and size[-1] else 1)
     draw = parse_draw(spec.draw)
     if len(size) < draw.least_dims or (draw.square and size[-1] != size[-2]):
-        needed = "a square matrix" if draw.square else f"at least {draw.least_dims} dims"
-        raise UsageError(f"Cannot draw {spec.draw!r}: shape={list(size)} is not enough, it needs {needed}. Change the shape.")
+        needed = "a square matrix" if draw.square else f"of at least {draw.least_dims} dims"
+        raise UsageError(f"Cannot draw {spec.draw!r}: shape={list(size)} is not {needed}. Change the shape.")
     values = _SOURCES[draw.name](draw, size, generator)
     if draw.integral:
         return values
@@ -123,7 +123,8 @@ def _normal(size: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 
 def _length(values: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+    return length
 
 
 def _draw_normal(_: Draw, size: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -175,7 +176,8 @@ def _draw_orthogonal(_: Draw, size: tuple[int, ...], generator: torch.Generator)
     wide = size[-1] > size[-2]
     q, r = torch.linalg.qr(values.mT if wide else values)
     q = q * torch.sign(torch.diagonal(r, dim1=-2, dim2=-1)).unsqueeze(-2)
-    return q.mT if wide else q
+    orthonormal: Tensor = q.mT if wide else q
+    return orthonormal
 
 
 def _draw_permutation(_: Draw, size: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -146,7 +146,9 @@ def _sequence(node: ast.expr, names: frozenset[str]) -> Step:
             bounds = [None if bound is None else _step(bound, names) for bound in (lower, upper, stride)]
             return lambda values, context: slice(*(None if b is None else b(values, context) for b in bounds))
         case _:
-            raise UsageError(f"Cannot compile an expression: {type(node).__name__} is not in the whitelist. Parse it first.")
+            raise UsageError(
+                f"Cannot compile an expression: {type(node).__name__} is not in the whitelist. Parse it first."
+            )
 
 
 def _binary(op: ast.operator, left: Step, right: Step) -> Step:
@@ -278,7 +280,8 @@ def _prepare(arguments: list[Value], casts: str, function: Function, context: Co
     count = 1 if casts == "first" else function.least
     heads = [inexact(value, context) for value in arguments[:count]]
     tails = [
-        inexact(value, context) if isinstance(value, Tensor) and casts == "all" else value for value in arguments[count:]
+        inexact(value, context) if isinstance(value, Tensor) and casts == "all" else value
+        for value in arguments[count:]
     ]
     return [*heads, *tails]
 

@@ -1,7 +1,7 @@
 """What is wrong with a document's form, in plain words: pydantic's findings → problems with paths.
 
-A union (an expression, or a list of them, or `{python: …}`) makes pydantic complain once per member; here the member the
-author most likely meant is picked, so that one mistake gives one message.
+A union (an expression, or a list of them, or `{python: …}`) makes pydantic complain once per member; here the member
+the author most likely meant is picked, so that one mistake gives one message.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def validate(data: Any) -> tuple[CaseModel | None, list[Problem]]:  # noqa: ANN4
         document's without those parts, so that the rest can still be checked; otherwise it is None.
     """
     if not isinstance(data, dict):
-        return None, [Problem((), f"a case must be a mapping with keys such as case, title, inputs, function, not {_shown(data)}")]
+        return None, [
+            Problem((), f"a case must be a mapping with keys such as case, title, inputs, function, not {_shown(data)}")
+        ]
     try:
         return CaseModel.model_validate(data), []
     except ValidationError as error:
@@ -176,7 +178,11 @@ def _message(error: _Error, data: Any) -> str:  # noqa: ANN401
         case "less_than_equal":
             return f"must be at most {context['le']}, not {_shown(data)}"
         case "too_short" | "string_too_short":
-            return "must not be empty" if context.get("min_length") == 1 else f"must have at least {context.get('min_length')} entries"
+            return (
+                "must not be empty"
+                if context.get("min_length") == 1
+                else f"must have at least {context.get('min_length')} entries"
+            )
         case "too_long" | "string_too_long":
             return f"must have at most {context.get('max_length')} entries or characters"
         case kind:

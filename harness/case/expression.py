@@ -31,7 +31,6 @@ ATTRIBUTES = ("T", "mT", "real", "imag")
 
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.MatMult, ast.FloorDiv, ast.Mod, ast.BitAnd, ast.BitOr)
 _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
-_SIGNS = (ast.USub, ast.UAdd, ast.Invert)
 _REFUSED: Mapping[type[ast.AST], str] = {
     ast.Lambda: "lambda is not allowed",
     ast.ListComp: "comprehensions are not allowed",
@@ -170,7 +169,9 @@ class _Checker:
                 self.name(node)
             case ast.BinOp():
                 self.binary(node, depth)
-            case ast.UnaryOp(op=op, operand=operand) if isinstance(op, _SIGNS):
+            case ast.UnaryOp(op=ast.Not()):
+                raise self.refuse(node, "`not` is not allowed; write ~(a)")
+            case ast.UnaryOp(operand=operand):
                 self.expression(operand, depth + 1)
             case ast.Compare():
                 self.comparison(node, depth)

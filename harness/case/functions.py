@@ -11,7 +11,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -76,7 +76,7 @@ class Function:
         return None if self.formula is None else _from_formula(self.formula, library)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _resolve(dotted: str) -> Callable[..., Any]:
     """The object a dotted name stands for; only ever called with names of this table."""
     module, _, name = dotted.rpartition(".")
@@ -95,13 +95,19 @@ def _from_formula(formula: str, library: Literal["sympy", "mpmath"]) -> Callable
 
 
 def _row(
-    name: str, target: str, count: tuple[int, int | None] = (1, 1), keywords: str = "", **rest: Any  # noqa: ANN401
+    name: str,
+    target: str,
+    count: tuple[int, int | None] = (1, 1),
+    keywords: str = "",
+    **rest: Any,  # noqa: ANN401
 ) -> Function:
     least, most = count
     return Function(name=name, target=target, least=least, most=most, keywords=frozenset(keywords.split()), **rest)
 
 
-_ONE_NAME = "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp log sqrt erf erfc erfinv digamma floor sign"
+_ONE_NAME = (
+    "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh exp log sqrt erf erfc erfinv digamma floor sign"
+)
 _REDUCED = "dim keepdim"
 _ANY = (1, None)
 

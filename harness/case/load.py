@@ -14,7 +14,7 @@ from harness.case.case import Case
 from harness.case.crosscheck import crosscheck
 from harness.case.documents import Broken, Document, Problem, read_documents
 from harness.case.explain import validate
-from harness.case.select import select
+from harness.case.selection import select
 from harness.errors import CaseFileError, Fault, NothingToRunError, UsageError
 
 MAX_BYTES = 1024 * 1024
@@ -46,7 +46,9 @@ def load_cases(
         raise CaseFileError(tuple(faults))
     if not cases:
         where = ", ".join(str(path) for path in paths) or "nowhere"
-        raise NothingToRunError(f"Cannot find a case: paths={where} hold no case in any *.yaml or *.yml. Name a folder that does.")
+        raise NothingToRunError(
+            f"Cannot find a case: paths={where} hold no case in any *.yaml or *.yml. Name a folder that does."
+        )
     chosen = select(cases, keyword=keyword, tags=tags)
     if not chosen:
         raise NothingToRunError(
@@ -65,7 +67,9 @@ def case_files(paths: Sequence[str | Path]) -> tuple[Path, ...]:
     for given in paths:
         path = Path(given)
         if not path.exists():
-            raise UsageError(f"Cannot load cases: path={str(path)!r} does not exist. Name a case file or a folder of them.")
+            raise UsageError(
+                f"Cannot load cases: path={str(path)!r} does not exist. Name a case file or a folder of them."
+            )
         for file in [path] if path.is_file() else _search(path):
             found.setdefault(file.resolve(), file)
     return tuple(found.values())
@@ -120,7 +124,7 @@ def _case(document: Document, file: Path) -> tuple[Case | None, list[Problem]]:
     if model is None:
         return None, [*document.problems, *problems]
     case = Case(model=model, path=file, line=document.start.line)
-    return case, [*document.problems, *crosscheck(case)]
+    return case, [*problems, *crosscheck(case)]
 
 
 def _fault(document: Document, problem: Problem, file: Path) -> Fault:
@@ -134,7 +138,9 @@ def _duplicates(cases: Sequence[Case]) -> Iterator[Fault]:
     for case in cases:
         other = first.setdefault(case.id, case)
         if other is not case:
-            yield Fault(case.path, case.line, 1, f"duplicate case id {case.id!r}; {other.path}:{other.line} has it already")
+            yield Fault(
+                case.path, case.line, 1, f"duplicate case id {case.id!r}; {other.path}:{other.line} has it already"
+            )
 
 
 def _as_text(path: documents.Path, kind: str) -> bool:

@@ -45,12 +45,14 @@ def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:  # 
 
 def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """log Σ exp(x), over all dims unless told."""
-    return torch.logsumexp(x, tuple(range(x.ndim)) if dim is None else dim, keepdim)
+    dims = tuple(range(x.ndim)) if dim is None else dim if isinstance(dim, int) else tuple(dim)
+    return torch.logsumexp(x, dims, keepdim)
 
 
 def norm(x: Tensor, p: float = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The vector p-norm, of all entries unless told."""
-    return torch.linalg.vector_norm(x, p, dim, keepdim)
+    result: Tensor = torch.linalg.vector_norm(x, p, dim, keepdim)
+    return result
 
 
 def cumsum(x: Tensor, dim: int = 0) -> Tensor:
@@ -132,7 +134,8 @@ def ones(*sizes: Any, context: Context) -> Tensor:  # noqa: ANN401
 
 def full(size: Any, value: Any, *, context: Context) -> Tensor:  # noqa: ANN401
     """A tensor with one value everywhere."""
-    return ones(*((size,) if isinstance(size, int) else size), context=context) * value
+    filled: Tensor = ones(*((size,) if isinstance(size, int) else size), context=context) * value
+    return filled
 
 
 def eye(rows: int, columns: int | None = None, *, context: Context) -> Tensor:
@@ -145,7 +148,8 @@ def arange(*bounds: float, context: Context) -> Tensor:
     """Numbers from a start (0) up to an end, which is left out, by a step (1)."""
     start, end, step = (0, bounds[0], 1) if len(bounds) == 1 else (*bounds, 1)[:3]
     if step == 0 or not all(math.isfinite(bound) for bound in (start, end, step)):
-        raise UsageError(f"Cannot make arange: bounds={bounds} need a finite start, end and a step other than 0. Change them.")
+        why = "need a finite start, end and a step other than 0"
+        raise UsageError(f"Cannot make arange: bounds={bounds} {why}. Change them.")
     _check_size("arange", [builtins.max(math.ceil((end - start) / step), 0)])
     return torch.arange(start, end, step, dtype=context.dtype, device=context.device)
 
@@ -169,7 +173,11 @@ def tensor(rows: Any, *, context: Context) -> Tensor:  # noqa: ANN401  a number,
 
 
 def layer_norm(
-    x: Tensor, shape: Any = None, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5  # noqa: ANN401
+    x: Tensor,
+    shape: Any = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
     """Layer normalisation over the last dims named by `shape`, the last one unless told."""
     dims = x.shape[-1:] if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
@@ -186,7 +194,8 @@ def _sizes(sizes: Sequence[Any]) -> tuple[int, ...]:
     wanted = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], list | tuple) else tuple(sizes)
     for size in wanted:
         if not isinstance(size, int):
-            raise UsageError(f"Cannot use a size: {size!r} (type {type(size).__name__}) is not a whole number. Use // for division.")
+            kind = type(size).__name__
+            raise UsageError(f"Cannot use a size: {size!r} (type {kind}) is not a whole number. Use // for division.")
     return wanted
 
 
@@ -198,7 +207,8 @@ def _checked(name: str, sizes: Sequence[Any]) -> tuple[int, ...]:
 
 def _check_size(name: str, sizes: Sequence[int]) -> None:
     if any(size < 0 for size in sizes) or math.prod(sizes) > MAX_ELEMENTS:
-        raise UsageError(f"Cannot make {name}: sizes={tuple(sizes)} hold more than {MAX_ELEMENTS:,} numbers, or fewer than none.")
+        why = f"hold more than {MAX_ELEMENTS:,} numbers, or are negative"
+        raise UsageError(f"Cannot make {name}: sizes={tuple(sizes)} {why}. Change them.")
 
 
 def _parts(name: str, parts: Any, context: Context) -> list[Tensor]:  # noqa: ANN401

@@ -24,7 +24,15 @@ from harness.case.subject import Claim, Input, Point, Subject
 from harness.case.values import WORDS, half_width
 from harness.errors import UsageError
 
-__all__ = ["case_points", "draw_inputs", "draw_points", "generator_for", "initial_value", "parse_value", "subject_values"]
+__all__ = [
+    "case_points",
+    "draw_inputs",
+    "draw_points",
+    "generator_for",
+    "initial_value",
+    "parse_value",
+    "subject_values",
+]
 
 
 def case_points(case: Case, subject: Subject, *, seed: int) -> tuple[Point, ...]:
@@ -36,7 +44,8 @@ def case_points(case: Case, subject: Subject, *, seed: int) -> tuple[Point, ...]
     verify = case.model.verify
     combinations = pairwise(case.sizes)
     own = tuple(
-        _own_point(case, subject, point, index, combinations[0], seed) for index, point in enumerate(case.model.points, 1)
+        _own_point(case, subject, point, index, combinations[0], seed)
+        for index, point in enumerate(case.model.points, 1)
     )
     drawn = any(spec.value is None for spec in subject.inputs.values())
     count = verify.points if drawn else min(verify.points, 1)
@@ -69,11 +78,13 @@ def draw_points(
 def draw_inputs(
     inputs: Mapping[str, Input], sizes: Mapping[str, int], *, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Draw every input once, in order, from one generator; constants are as declared. float64, complex128 or integers."""
+    """Draw every input once, in order, from one generator: float64, complex128 or integers; constants as declared."""
     return {name: _drawn(spec, sizes, generator) for name, spec in inputs.items()}
 
 
-def subject_values(subject: Subject, sizes: Mapping[str, int], *, seed: int, purpose: Sequence[str]) -> dict[str, Tensor]:
+def subject_values(
+    subject: Subject, sizes: Mapping[str, int], *, seed: int, purpose: Sequence[str]
+) -> dict[str, Tensor]:
     """Draw every input of a subject, each from its own generator; a module's parameters get its own initial values.
 
     Args:
@@ -82,9 +93,7 @@ def subject_values(subject: Subject, sizes: Mapping[str, int], *, seed: int, pur
         seed: the run's seed.
         purpose: what the values are for, such as the case and the point; part of the seeds.
     """
-    values = {
-        name: _drawn(spec, sizes, generator_for(seed, *purpose, name)) for name, spec in subject.inputs.items()
-    }
+    values = {name: _drawn(spec, sizes, generator_for(seed, *purpose, name)) for name, spec in subject.inputs.items()}
     if subject.module is not None:
         initial = initial_parameters(subject.module, seed_for(seed, *purpose, MODULE_DRAW))
         values |= {name: value for name, value in initial.items() if name in values}
@@ -107,7 +116,9 @@ def parse_value(value: object, sizes: Mapping[str, int], *, shape: Sequence[int]
         return make(tuple(shape or ()), dtype=torch.float64)
     tensor = _nested(value, sizes)
     if shape is not None and tuple(tensor.shape) != tuple(shape):
-        raise UsageError(f"Cannot use a value: shape={list(tensor.shape)} is not {list(shape)}. Give a value of that shape.")
+        raise UsageError(
+            f"Cannot use a value: shape={list(tensor.shape)} is not {list(shape)}. Give a value of that shape."
+        )
     return tensor
 
 
@@ -124,7 +135,13 @@ def initial_value(value: object, spec: Input, sizes: Mapping[str, int], *, gener
 
 
 def _points(
-    subject: Subject, combinations: Sequence[Mapping[str, int]], *, name: str, seed: int, count: int, special: Sequence[str]
+    subject: Subject,
+    combinations: Sequence[Mapping[str, int]],
+    *,
+    name: str,
+    seed: int,
+    count: int,
+    special: Sequence[str],
 ) -> tuple[Point, ...]:
     points: list[Point] = []
     for sizes in combinations:
@@ -153,7 +170,8 @@ def _own_point(
     unknown = [key for key in model.at if key not in subject.inputs]
     if unknown:
         raise UsageError(
-            f"Cannot make {name!r} of case {case.id!r}: {unknown[0]!r} is no input. Inputs are: {', '.join(subject.inputs)}."
+            f"Cannot make {name!r} of case {case.id!r}: {unknown[0]!r} is no input. "
+            f"Inputs are: {', '.join(subject.inputs)}."
         )
     literal = {key: _nested(value, sizes) for key, value in model.at.items() if value not in WORDS}
     bound = bind_sizes(subject.inputs, literal, known=sizes)
@@ -227,4 +245,6 @@ def _nested(value: object, sizes: Mapping[str, int]) -> Tensor:
         return torch.tensor(value, dtype=torch.complex128)
     if isinstance(value, int | float):
         return torch.tensor(value, dtype=torch.float64)
-    raise UsageError(f"Cannot use a value: {value!r:.80} (type {type(value).__name__}) is no number. Give a number or an expression.")
+    raise UsageError(
+        f"Cannot use a value: {value!r:.80} (type {type(value).__name__}) is no number. Give a number or an expression."
+    )

@@ -9,8 +9,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -35,7 +34,8 @@ def load_object(reference: str, case: Case, trust: Trust) -> Any:  # noqa: ANN40
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            raise UsageError(f"Cannot find Python code of {_who(case)}: python={reference!r} has no {part!r}. Correct the name.")
+            where = f"python={reference!r} has no {part!r}"
+            raise UsageError(f"Cannot find Python code of {_who(case)}: {where}. Correct the name.")
         found = getattr(found, part)
     return found
 
@@ -52,10 +52,13 @@ def caller(found: Any, inputs: Mapping[str, Input], case: Case) -> Callable[[Ten
         UsageError: the object cannot be called.
     """
     if inspect.isclass(found) and issubclass(found, torch.autograd.Function):
-        apply = found.apply
+        apply: Callable[..., object] = found.apply
         return lambda tensors: as_outputs(apply(*(tensors[name] for name in inputs)), case)
     if not callable(found):
-        raise UsageError(f"Cannot call Python code of {_who(case)}: {found!r} (type {type(found).__name__}) is no function. Name one.")
+        raise UsageError(
+            f"Cannot call Python code of {_who(case)}: {found!r} (type {type(found).__name__}) is no function. "
+            "Name one."
+        )
     return lambda tensors: as_outputs(found(**{name: tensors[name] for name in inputs}), case)
 
 
@@ -72,7 +75,8 @@ def as_outputs(result: object, case: Case) -> tuple[Tensor, ...]:
     for part in parts:
         if not isinstance(part, Tensor):
             raise UsageError(
-                f"Cannot use what the code of {_who(case)} returned: {part!r:.80} (type {type(part).__name__}) is no tensor. "
+                f"Cannot use what the code of {_who(case)} returned: "
+                f"{part!r:.80} (type {type(part).__name__}) is no tensor. "
                 "Return a tensor, or a tuple or dict of them."
             )
     return tuple(part for part in parts if isinstance(part, Tensor))
@@ -80,14 +84,18 @@ def as_outputs(result: object, case: Case) -> tuple[Tensor, ...]:
 
 def module_factory(found: Any) -> Callable[[], torch.nn.Module]:  # noqa: ANN401
     """Makes fresh modules from a class of them, or copies of one."""
-    return found if inspect.isclass(found) else lambda: copy.deepcopy(found)
+    if inspect.isclass(found):
+        return cast(Callable[[], torch.nn.Module], found)
+    return lambda: copy.deepcopy(found)
 
 
 def initial_parameters(factory: Callable[[], object], seed: int) -> dict[str, Tensor]:
     """A fresh module's own initial parameters, in float64, made from `seed` without touching the global generator."""
     module = _seeded(factory, seed)
     trainable = (item for item in module.named_parameters() if item[1].requires_grad)
-    return {name: value.detach().to(torch.complex128 if value.is_complex() else torch.float64) for name, value in trainable}
+    return {
+        name: value.detach().to(torch.complex128 if value.is_complex() else torch.float64) for name, value in trainable
+    }
 
 
 def module_inputs(factory: Callable[[], object]) -> dict[str, Input]:
@@ -148,7 +156,10 @@ def _seeded(factory: Callable[[], object], seed: int) -> torch.nn.Module:
         torch.default_generator.manual_seed(seed)
         module = factory()
     if not isinstance(module, torch.nn.Module):
-        raise UsageError(f"Cannot make a module: the factory gave {module!r:.80} (type {type(module).__name__}). Return a torch.nn.Module.")
+        raise UsageError(
+            f"Cannot make a module: the factory gave {module!r:.80} (type {type(module).__name__}). "
+            "Return a torch.nn.Module."
+        )
     return module
 
 
@@ -161,7 +172,9 @@ def _package_module(name: str, case: Case, trust: Trust) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise UsageError(f"Cannot import Python code of {_who(case)}: module={name!r} is not there ({error}). Install it.") from error
+        raise UsageError(
+            f"Cannot import Python code of {_who(case)}: module={name!r} is not there ({error}). Install it."
+        ) from error
 
 
 def _file_module(where: str, case: Case, trust: Trust) -> Any:  # noqa: ANN401
@@ -172,10 +185,14 @@ def _file_module(where: str, case: Case, trust: Trust) -> Any:  # noqa: ANN401
     if name in sys.modules:
         return sys.modules[name]
     if not file.is_file():
-        raise UsageError(f"Cannot load Python code of {_who(case)}: file={str(file)!r} does not exist. Correct the path.")
+        raise UsageError(
+            f"Cannot load Python code of {_who(case)}: file={str(file)!r} does not exist. Correct the path."
+        )
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise UsageError(f"Cannot load Python code of {_who(case)}: file={str(file)!r} is no Python file. Name one ending in .py.")
+        raise UsageError(
+            f"Cannot load Python code of {_who(case)}: file={str(file)!r} is no Python file. Name one ending in .py."
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

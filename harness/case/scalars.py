@@ -7,9 +7,10 @@ function table. It must not import torch, and integers never grow beyond 64 bits
 from __future__ import annotations
 
 import ast
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal
 
 from harness.case.functions import CONSTANTS, FUNCTIONS
@@ -18,6 +19,7 @@ MAX_INTEGER = 2**63
 _MATH_NAMES = {"abs": "fabs", "lgamma": "lgamma"}
 
 Scalar = int | float | complex
+Library = Literal["sympy", "mpmath"]
 
 
 class NotScalarError(Exception):
@@ -27,12 +29,10 @@ class NotScalarError(Exception):
 def power(base: Scalar, exponent: Scalar) -> Scalar:
     """Raise a Python number to a Python number without ever building a large integer; overflow is infinite."""
     if isinstance(base, int) and isinstance(exponent, int) and 0 <= exponent * max(base.bit_length(), 1) <= 64:
-        return base**exponent
+        return int(base**exponent)
     try:
         result: Scalar = base ** float(exponent) if isinstance(exponent, int) else base**exponent
-    except OverflowError:
-        return math.inf
-    except ZeroDivisionError:
+    except (OverflowError, ZeroDivisionError):
         return math.inf
     return result
 
@@ -79,7 +79,10 @@ def arithmetic(operator: ast.operator, left: Any, right: Any) -> Any:  # noqa: A
 
 
 def evaluate_tree(
-    tree: ast.expr, values: Mapping[str, Any], call: Callable[[str], Callable[..., Any] | None]
+    tree: ast.expr,
+    values: Mapping[str, Any],
+    call: Callable[[str], Callable[..., Any] | None],
+    number: Callable[[Scalar], Any] = lambda value: value,
 ) -> Any:  # noqa: ANN401  any kind of number
     """Compute a scalar expression.
 
@@ -87,28 +90,30 @@ def evaluate_tree(
         tree: a tree of numbers, names, + - * / ** and calls without keywords.
         values: what the names stand for.
         call: finds the function a name stands for among those of the numbers' library; None where there is none.
+        number: makes a number of the library from one of Python's.
 
     Raises:
         NotScalarError: the tree holds anything else.
     """
-    match tree:
-        case ast.Constant(value=int() | float() | complex() as number) if not isinstance(number, bool):
-            return number
-        case ast.Name(id=name) if name in values:
-            return values[name]
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -evaluate_tree(operand, values, call)
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return evaluate_tree(operand, values, call)
-        case ast.BinOp(left=left, op=operator, right=right):
-            return arithmetic(operator, evaluate_tree(left, values, call), evaluate_tree(right, values, call))
-        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-            function = call(name)
-            if function is None:
+
+    def value_of(node: ast.expr) -> Any:  # noqa: ANN401
+        match node:
+            case ast.Constant(value=int() | float() | complex() as found) if not isinstance(found, bool):
+                return number(found)
+            case ast.Name(id=name) if name in values:
+                return values[name]
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -value_of(operand)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return value_of(operand)
+            case ast.BinOp(left=left, op=operator, right=right):
+                return arithmetic(operator, value_of(left), value_of(right))
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if (function := call(name)) is not None:
+                return function(*(value_of(argument) for argument in arguments))
+            case _:
                 raise NotScalarError
-            return function(*(evaluate_tree(argument, values, call) for argument in arguments))
-        case _:
-            raise NotScalarError
+
+    return value_of(tree)
 
 
 def fold(tree: ast.expr, sizes: Mapping[str, int] | None = None) -> Scalar | None:
@@ -120,37 +125,20 @@ def fold(tree: ast.expr, sizes: Mapping[str, int] | None = None) -> Scalar | Non
     return value
 
 
-def evaluate_formula(formula: str, arguments: Sequence[Any], library: Literal["sympy", "mpmath"]) -> Any:  # noqa: ANN401
-    """Compute a formula of the function table over `arguments` (named a, b, …) with a library's scalar functions."""
-    import importlib
+def evaluate_formula(formula: str, arguments: Sequence[Any], library: Library) -> Any:  # noqa: ANN401
+    """Compute a formula of the function table over `arguments` (named a, b, …) with a library's scalar functions.
 
+    Whole numbers in it are made the library's own first, so that 1/3 is a third and not a double near it.
+    """
     module = importlib.import_module(library)
-    names = dict(zip("abcd", arguments, strict=False))
-    values = {"pi": module.pi, "e": module.E if library == "sympy" else module.e, **names}
-    return evaluate_tree(_formula_tree(formula, library), values, _library(library))
+    number, names = (module.Integer, "E") if library == "sympy" else (module.mpf, "e")
+    values = {"pi": module.pi, "e": getattr(module, names), **dict(zip("abcd", arguments, strict=False))}
+    return evaluate_tree(_formula_tree(formula), values, lambda name: _function(name, library), number)
 
 
-@lru_cache(maxsize=None)
-def _formula_tree(formula: str, library: str) -> ast.expr:
-    """The parsed formula; its numbers stay exact because 1/3 is divided by the library (see `_exact`)."""
-    tree = ast.parse(formula, mode="eval").body
-    return _exact(tree, library)
-
-
-def _exact(tree: ast.expr, library: str) -> ast.expr:
-    """Replace plain integers by the library's, so that 1/3 is a third and not a double near it."""
-    number = "Integer" if library == "sympy" else "mpf"
-
-    class Wrap(ast.NodeTransformer):
-        def visit_Constant(self, node: ast.Constant) -> ast.expr:  # noqa: N802  ast's own naming
-            return ast.Call(func=ast.Name(id=number), args=[_Number(value=node.value)], keywords=[])
-
-    wrapped: ast.expr = Wrap().visit(tree)
-    return wrapped
-
-
-class _Number(ast.Constant):
-    """A number that is already wrapped."""
+@cache
+def _formula_tree(formula: str) -> ast.expr:
+    return ast.parse(formula, mode="eval").body
 
 
 def _math(name: str) -> Callable[..., Any] | None:
@@ -160,16 +148,6 @@ def _math(name: str) -> Callable[..., Any] | None:
     return found
 
 
-def _library(library: Literal["sympy", "mpmath"]) -> Callable[[str], Callable[..., Any] | None]:
-    import importlib
-
-    module = importlib.import_module(library)
-
-    def find(name: str) -> Callable[..., Any] | None:
-        if name in ("Integer", "mpf"):
-            wrap: Callable[..., Any] = getattr(module, name)
-            return wrap
-        function = FUNCTIONS[name]
-        return function.symbolic if library == "sympy" else function.precise
-
-    return find
+def _function(name: str, library: Library) -> Callable[..., Any] | None:
+    function = FUNCTIONS[name]
+    return function.symbolic if library == "sympy" else function.precise

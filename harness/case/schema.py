@@ -249,7 +249,7 @@ class CaseModel(Model):
     """Named intermediate values, in order; each may use the ones before."""
     function: ExpressionText | list[ExpressionText] | PythonRef
     """What is under test: an expression, a list of them for several outputs, or Python code."""
-    gradient: dict[Name, ExpressionText] | PythonRef | None = None
+    gradient: Annotated[PythonRef | dict[Name, ExpressionText] | None, Field(union_mode="left_to_right")] = None
     """By input; may use `cotangent` (cotangent_0, … with several outputs). Without it, the output must be a scalar."""
     reference: ExpressionText | PythonRef | None = None
     """A plain implementation of the same function, whose value and gradient in float64 count as true."""

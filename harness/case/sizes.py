@@ -53,7 +53,9 @@ def shape_for(spec: Input, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """
     missing = [size for size in spec.shape if isinstance(size, str) and size not in sizes]
     if missing:
-        raise UsageError(f"Cannot make a tensor: shape={list(spec.shape)} names {missing[0]!r}, which has no size. Give it one.")
+        raise UsageError(
+            f"Cannot make a tensor: shape={list(spec.shape)} names {missing[0]!r}, which has no size. Give it one."
+        )
     return tuple(sizes[size] if isinstance(size, str) else size for size in spec.shape)
 
 
@@ -115,7 +117,11 @@ def _row(values: Mapping[str, tuple[int, ...]], open_pairs: Mapping[Pair, None])
 
 
 def _gain(
-    name: str, option: int, chosen: Mapping[str, int], values: Mapping[str, tuple[int, ...]], open_pairs: Mapping[Pair, None]
+    name: str,
+    option: int,
+    chosen: Mapping[str, int],
+    values: Mapping[str, tuple[int, ...]],
+    open_pairs: Mapping[Pair, None],
 ) -> int:
     """How many open pairs a value covers together with the values chosen so far."""
     order = list(values)

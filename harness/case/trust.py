@@ -39,7 +39,9 @@ class Trust:
                 entries += [(entry, folder) for entry in _configured(config)]
                 break
         packages = tuple(entry for entry, _ in entries if _is_package(entry))
-        folders = tuple((base / entry).resolve() for entry, base in entries if (base / entry).is_dir() or not _is_package(entry))
+        folders = tuple(
+            (base / entry).resolve() for entry, base in entries if (base / entry).is_dir() or not _is_package(entry)
+        )
         return cls(packages=packages, folders=folders)
 
     def check_package(self, module: str, *, who: str) -> None:
@@ -78,8 +80,13 @@ def _configured(config: Path) -> list[str]:
     try:
         tables = tomllib.loads(config.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read trust: file={str(config)!r} is not readable TOML ({error}). Repair it.") from error
+        raise UsageError(
+            f"Cannot read trust: file={str(config)!r} is not readable TOML ({error}). Repair it."
+        ) from error
     trust = tables.get("tool", {}).get("harness", {}).get("trust", [])
     if not isinstance(trust, list) or not all(isinstance(entry, str) for entry in trust):
-        raise UsageError(f"Cannot read trust: file={str(config)!r} has a [tool.harness] trust that is not a list of texts. Make it one.")
+        raise UsageError(
+            f"Cannot read trust: file={str(config)!r} has a [tool.harness] trust that is not a list of texts. "
+            "Make it one."
+        )
     return trust

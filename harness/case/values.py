@@ -1,4 +1,4 @@
-"""Declared values before they are tensors: their shape, and how exactly a printed figure says what it says. No torch."""
+"""Declared values before they are tensors: their shape, and how exactly a printed figure is meant. No torch."""
 
 from __future__ import annotations
 

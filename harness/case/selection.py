@@ -26,9 +26,7 @@ def select(cases: Sequence[Case], *, keyword: str | None, tags: Sequence[str]) -
         UsageError: the keyword expression is malformed.
     """
     matches = keyword_predicate(keyword) if keyword and keyword.strip() else None
-    return tuple(
-        case for case in cases if set(tags) <= set(case.model.tags) and (matches is None or matches(case))
-    )
+    return tuple(case for case in cases if set(tags) <= set(case.model.tags) and (matches is None or matches(case)))
 
 
 def keyword_predicate(text: str) -> Predicate:
