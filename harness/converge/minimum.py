@@ -182,8 +182,9 @@ def doubt_about(objective: Objective, point: Tensor, gradient: Tensor, within: f
     if not bool(torch.isfinite(gradient).all()):
         return "the gradient there is not finite"
     if len(point) > HESSIAN_LIMIT:
-        largest = objective.largest_curvature(point) or 0.0
-        return None if norm <= abs(largest) * within else f"the gradient there is {norm:.3g}, not 0"
+        largest = objective.largest_curvature(point)
+        bar = within if largest is None else abs(largest) * within
+        return None if norm <= bar else f"the gradient there is {norm:.3g}, not 0"
     hessian = objective.hessian(point)
     if not bool(torch.isfinite(hessian).all()):
         return None if norm <= within else f"the gradient there is {norm:.3g}, not 0"

@@ -57,18 +57,31 @@ class Objective:
         return variable, gradient
 
     def hessian(self, flat: Tensor) -> Tensor:
-        """Return the Hessian (n, n) at `flat`, symmetrised; rows the loss is linear in are zero."""
-        variable, gradient = self.gradient(flat, keep_graph=True)
-        if not gradient.requires_grad:
-            return torch.zeros(self.size, self.size, dtype=flat.dtype)
-        rows = [
-            torch.autograd.grad(entry, variable, retain_graph=True, materialize_grads=True)[0] for entry in gradient
-        ]
+        """Return the Hessian (n, n) at `flat`, symmetrised.
+
+        By double backward; where the function has none, by central differences of the gradient, good to about 1e-8
+        (and exact to rounding for a quadratic).
+        """
+        try:
+            variable, gradient = self.gradient(flat, keep_graph=True)
+            rows = [torch.autograd.grad(entry, variable, retain_graph=True)[0] for entry in gradient]
+        except RuntimeError:
+            rows = self._differences(flat)
         hessian = torch.stack(rows)
         return (hessian + hessian.T) / 2
 
+    def _differences(self, flat: Tensor) -> list[Tensor]:
+        """Return the Hessian's rows by central differences of the gradient, with steps 1e-4 of each entry's size."""
+        rows = []
+        for place in range(len(flat)):
+            step = torch.zeros_like(flat)
+            step[place] = 1e-4 * (1.0 + float(flat[place].abs()))
+            above, below = self.gradient(flat + step)[1], self.gradient(flat - step)[1]
+            rows.append((above - below) / (2 * step[place]))
+        return rows
+
     def largest_curvature(self, flat: Tensor, *, iterations: int = 200) -> float | None:
-        """Return the Hessian's eigenvalue of largest size at `flat`; None where it is not finite.
+        """Return the Hessian's eigenvalue of largest size at `flat`; None where it is not finite or cannot be had.
 
         From the whole matrix while it is small, otherwise by power iteration on Hessian-vector products, started at a
         fixed seeded vector and ended at a relative change of 1e-6 (an estimate from below).
@@ -79,9 +92,13 @@ class Objective:
                 return None
             values = torch.linalg.eigvalsh(hessian)
             return float(values[values.abs().argmax()])
+        try:
+            return self._power_iteration(flat, iterations)
+        except RuntimeError:  # the function cannot be differentiated twice
+            return None
+
+    def _power_iteration(self, flat: Tensor, iterations: int) -> float | None:
         variable, gradient = self.gradient(flat, keep_graph=True)
-        if not gradient.requires_grad:
-            return 0.0
         vector = torch.randn(self.size, dtype=flat.dtype, generator=torch.Generator().manual_seed(0))
         vector /= vector.norm()
         estimate = 0.0

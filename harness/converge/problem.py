@@ -192,6 +192,9 @@ def _check_names(subject: Subject, entry: ConvergeModel) -> None:
     for name in (*entry.start, *entry.fresh):
         if name not in subject.inputs:
             raise UsageError(f"Cannot start: {name!r} is not an input. The inputs are: {', '.join(subject.inputs)}.")
+    for name in entry.published:
+        if name not in subject.differentiable:
+            raise UsageError(f"Cannot compare with `published`: {name!r} is not a parameter of {subject.name}.")
     moving = [name for name in entry.fresh if name in subject.differentiable]
     if moving:
         raise UsageError(f"Cannot draw {moving[0]!r} anew at every step: it is a parameter. Set `grad: false` on it.")

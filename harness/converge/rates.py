@@ -77,11 +77,8 @@ def rates_of(
     if optimizer not in (GD, "SGD"):
         return Rates(observed=observed)
     place = start if minimum is None else minimum
-    try:
-        largest = objective.largest_curvature(place)
-        hessian = constant_hessian(objective, start) if objective.size <= HESSIAN_LIMIT else None
-    except RuntimeError:  # the function cannot be differentiated twice
-        return Rates(observed=observed)
+    largest = objective.largest_curvature(place)
+    hessian = constant_hessian(objective, start) if objective.size <= HESSIAN_LIMIT else None
     bound = 2.0 / largest if largest is not None and largest > 0 else None
     theoretical = expected = None
     if hessian is not None and minimum is not None and errors:

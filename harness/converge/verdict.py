@@ -77,7 +77,14 @@ def divergence_message(descent: Descent, entry: ConvergeModel, rates: Rates) -> 
     against = f"the bound {bound} = {rates.stable:.4g} (λ_max = {rates.curvature:.4g}{where})"
     if rate > rates.stable:
         return f"{head}: learning rate {rate:g} exceeds {against}; it {descent.reason}"
-    return f"{head}: it {descent.reason}; learning rate {rate:g} is below {against}: suspect the gradient"
+    return f"{head}: it {descent.reason}; learning rate {rate:g} is below {against}: {_suspect(entry, rates)}"
+
+
+def _suspect(entry: ConvergeModel, rates: Rates) -> str:
+    """Say what to look at when a descent diverged below the bound."""
+    if entry.batches is not None or entry.fresh:
+        return "a single batch may curve more"
+    return "suspect the gradient" if rates.quadratic else "the loss may curve more elsewhere, or the gradient is wrong"
 
 
 def _judge_divergence(descent: Descent, entry: ConvergeModel, rates: Rates) -> tuple[Outcome, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness.case.build import build_subject
 from harness.case.case import Case
 from harness.case.schema import CaseModel, ConvergeModel

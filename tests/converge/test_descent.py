@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+
 from harness.case.schema import Stop
 from harness.converge.descent import Descent, Rules, descend, kept_steps
 from harness.converge.optimizers import make_optimizer

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+
 from harness.converge.minimum import find_minimum, least_squares, scipy_minimum
 from harness.errors import UsageError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from harness.converge.optimizers import check_options, describe, make_optimizer, optimizer_classes
 from harness.errors import UsageError
 

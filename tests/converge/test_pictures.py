@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+
 from harness.converge.pictures import contour_of, fit_of, parameter_labels
 from harness.errors import UsageError
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+
+from harness.converge.optimizers import optimizer_classes
 from harness.records import Outcome
 
 SCALAR = {"x": {"shape": []}}
@@ -231,3 +233,49 @@ def test_an_entry_that_is_not_there_is_an_error(one: Callable) -> None:
     record = one("x**2", SCALAR, options={"lr": 0.1}, minimum={"x": 0}, dims={}, start={"z": 1})
     assert record.outcome is Outcome.ERROR
     assert "'z' is not an input" in record.message
+
+
+def test_a_batch_that_diverges_does_not_blame_the_gradient(one: Callable) -> None:
+    """A single batch may curve more than the whole data, whose bound the learning rate keeps."""
+    rows = [[0.1]] * 15 + [[10.0]]
+    inputs = {"X": {"shape": ["n", 1], "grad": False}, "w": {"shape": [1]}}
+    entry = {"start": {"X": rows, "w": "ones"}, "options": {"lr": 0.1}, "batches": {"size": 1}, "minimum": {"w": [0]}}
+    record = one("sum((X @ w)**2)/n", inputs, dims={"n": 16}, **entry)
+    assert record.status == "diverged"
+    assert "a single batch may curve more" in record.message
+
+
+def test_a_function_without_second_derivative_is_judged_all_the_same(problem_of: Callable) -> None:
+    """Where double backward is missing, the Hessian comes from differences of the gradient."""
+
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, cotangent):
+            return 2 * ctx.saved_tensors[0] * cotangent
+
+    problem, _ = problem_of("x**2", SCALAR)
+    inputs = problem.subject.inputs
+    problem.subject = type(problem.subject)(name="once", inputs=inputs, function=lambda v: (Square.apply(v["x"]),))
+    assert problem.objective().hessian(problem.flat()).item() == pytest.approx(2.0)
+
+
+def test_every_optimizer_for_dense_parameters_arrives(one: Callable) -> None:
+    """Each optimizer of torch brings a well-conditioned bowl's loss down from the case's declaration."""
+    names = set(optimizer_classes()) - {"GD", "SparseAdam"}
+    entry = {"steps": 300, "start": {"W": [[0.5, 0.2], [0.1, -0.4]]}, "loss_below": 0.3}
+    rates = {"Adadelta": 10.0, "Adafactor": 0.05, "LBFGS": 0.5}
+    failed = [
+        name
+        for name in sorted(names)
+        if one(
+            "sum(W**2)", {"W": {"shape": [2, 2]}}, optimizer=name, options={"lr": rates.get(name, 0.02)}, **entry
+        ).outcome
+        is not Outcome.PASS
+    ]
+    assert failed == []

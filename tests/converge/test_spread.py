@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from harness.converge.spread import spread
 from harness.records import ConvergeRecord, Outcome
 

@@ -7,6 +7,7 @@ from itertools import islice
 
 import pytest
 import torch
+
 from harness.converge.training import Rows, accuracy, epochs, row_loader
 from harness.errors import UsageError
 from harness.records import Outcome
