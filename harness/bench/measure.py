@@ -19,7 +19,7 @@ import torch
 from harness.bench.clocks import Clock, NoClockError, clock_for
 from harness.bench.memory import element_count, free_bytes, peak_memory_bytes, shortage
 from harness.bench.passes import GRADIENT_PASSES, PASSES, Setting, make_setting, quiet_compiler
-from harness.bench.sampling import FULL, QUICK, Effort, Work, sample
+from harness.bench.sampling import FULL, QUICK, Effort, Work, resting_collector, sample
 from harness.bench.sizes import Sweep, all_sizes
 from harness.bench.timings import ALL, fit_scalings, gradient_to_value, reason_of, timing_of
 from harness.bench.variants import AUTOGRAD, missing, passes_of, setting_of
@@ -91,7 +91,9 @@ def benchmark_subject(
             timings.append(_note(Outcome.SKIPPED, str(reason), device=device, dtype=_name(options.dtype)))
             continue
         bench = _Bench(subject=subject, options=options, draw=draw, clock=clock)
-        timings += bench.run()
+        # Collecting what the whole program holds takes a tenth of a second; frozen, it is not walked at every size.
+        with resting_collector():
+            timings += bench.run()
         traces += bench.traces
     ratio, elements = gradient_to_value(timings)
     return Benchmark(

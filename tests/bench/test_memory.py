@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def test_the_peak_of_a_known_program():
-    """exp then sin of 1000 doubles holds two results at once, and one after the other is let go: 16 000 bytes."""
+    """An exp and a sin of 1000 doubles holds two results at once, and one after the other is let go: 16 000 bytes."""
     values = torch.zeros(1000, dtype=torch.float64)
     assert peak_memory_bytes(Work(call=lambda: values.exp().sin()), CPU) == 16_000
 

@@ -1,0 +1,278 @@
+"""Timing a whole subject on fake clocks: which rows there are, and that nothing made up stands in them."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from harness.bench import measure
+from harness.bench.clocks import NoClockError
+from harness.bench.measure import BenchmarkOptions, benchmark_subject, placed
+from harness.bench.sampling import QUICK
+from harness.bench.sizes import Sweep
+from harness.case.subject import Input, Subject
+from harness.errors import UsageError
+from harness.records import Outcome
+
+SIZES = ({"n": 10}, {"n": 100}, {"n": 1000})
+EFFORT = replace(QUICK, samples=8)
+
+
+def square(tensors):
+    """Sum of squares."""
+    return ((tensors["x"] ** 2).sum(),)
+
+
+def analytic(tensors, cotangents):
+    """Gradient of the sum of squares."""
+    return {"x": 2 * tensors["x"] * cotangents[0]}
+
+
+def draw(sizes):
+    """Inputs at a size: ones."""
+    return {"x": torch.ones(sizes["n"], dtype=torch.float64)}
+
+
+SUBJECT = Subject(
+    name="square", inputs={"x": Input(shape=("n",))}, function=square, gradient=analytic, reference=square
+)
+
+
+def options(**changes):
+    """Options for three sizes on the CPU."""
+    chosen = {"sweeps": (Sweep(over=("n",), sizes=SIZES),), "devices": ("cpu",), "effort": EFFORT}
+    return BenchmarkOptions(**{**chosen, **changes})
+
+
+@pytest.fixture
+def bench(make_fake_clock):
+    """Time a subject on clocks that take 1 ms per call; no CUDA unless told so."""
+
+    def run(subject=SUBJECT, clocks=None, per_call_s=1e-3, **changes):
+        def make_clock(device):
+            if device == "cuda" and clocks is None:
+                raise NoClockError("CUDA is not available")
+            return (clocks or {}).get(device) or make_fake_clock(per_call_s=per_call_s, name=device)
+
+        return benchmark_subject(subject, options(**changes), draw, make_clock=make_clock)
+
+    return run
+
+
+def test_every_pass_at_every_size(bench):
+    """Three sizes times four passes, smallest size first, all timed."""
+    timings = bench().timings
+    assert [timing.elements for timing in timings] == [10] * 4 + [100] * 4 + [1000] * 4
+    assert {timing.outcome for timing in timings} == {Outcome.PASS}
+
+
+def test_a_timing_says_what_it_is(bench):
+    """Point, interval, coverage, calls, threads, memory: all of it is there, from the clock's millisecond."""
+    timing = bench(passes=("value",)).timings[-1]
+    assert (timing.median_s, timing.low_s, timing.high_s) == (1e-3, 1e-3, 1e-3)
+    assert (timing.inner, len(timing.samples), timing.steady, timing.threads) == (1, 8, True, torch.get_num_threads())
+    assert timing.confidence >= 0.95
+    assert timing.peak_memory_bytes >= 1000 * 4
+    assert (timing.dtype, timing.sizes) == ("float32", (("n", 1000),))
+
+
+def test_variants_stand_beside_autograd(bench):
+    """Analytic in the gradient's passes, the reference in all; the step once, under its optimizer's name."""
+    passes = ("value", "backward", "step")
+    timings = bench(passes=passes, against=("analytic", "reference"), sweeps=(Sweep(over=(), sizes=SIZES[:1]),)).timings
+    assert [(timing.variant, timing.what) for timing in timings] == [
+        ("autograd", "value"),
+        ("autograd", "backward"),
+        ("SGD", "step"),
+        ("analytic", "backward"),
+        ("reference", "value"),
+        ("reference", "backward"),
+    ]
+
+
+def test_without_cuda_there_is_one_skipped_row(bench):
+    """A device that is not there is a row with the reason and without a figure."""
+    (row,) = [timing for timing in bench(devices=("cpu", "cuda")).timings if timing.device == "cuda"]
+    assert (row.outcome, row.message, row.median_s, row.samples) == (
+        Outcome.SKIPPED,
+        "CUDA is not available",
+        None,
+        (),
+    )
+
+
+def test_a_device_with_a_clock_is_timed(bench, make_fake_clock):
+    """With a device's clock, the same passes are timed by it, under its name."""
+    device = make_fake_clock(per_call_s=1e-4, name="cuda")
+    timings = bench(devices=("cpu", "cuda"), clocks={"cuda": device}, passes=("value",)).timings
+    assert [(timing.device, timing.median_s) for timing in timings] == [
+        *[("cpu", 1e-3)] * 3,
+        *[("cuda", pytest.approx(1e-4))] * 3,
+    ]
+
+
+def test_a_name_that_is_no_device_raises():
+    """A misspelt device is misuse, not a row."""
+    with pytest.raises(UsageError, match="device='gpu'"):
+        benchmark_subject(SUBJECT, options(devices=("gpu",)), draw)
+
+
+def test_a_missing_variant_is_one_skipped_row(bench):
+    """What the case does not declare is skipped with the reason, once."""
+    rows = bench(replace(SUBJECT, gradient=None), against=("analytic",)).timings
+    skipped = [timing for timing in rows if timing.outcome is Outcome.SKIPPED]
+    assert [(timing.variant, timing.message) for timing in skipped] == [
+        ("analytic", "the case declares no analytic gradient")
+    ]
+
+
+def test_a_subject_that_raises_is_an_error_row_per_size(bench):
+    """A function that cannot be called is an error with its reason, at the size it happened at; the others go on."""
+
+    def picky(tensors):
+        if len(tensors["x"]) == 100:
+            raise ValueError("not a hundred")
+        return square(tensors)
+
+    result = bench(replace(SUBJECT, function=picky), passes=("value",))
+    assert [timing.outcome for timing in result.timings] == [Outcome.PASS, Outcome.ERROR, Outcome.PASS]
+    assert result.timings[1].message == "ValueError: not a hundred"
+    assert "not a hundred" in result.traceback
+
+
+def test_a_gradient_that_raises_stops_no_other_pass(bench):
+    """An analytic gradient that raises is an error of its own rows."""
+
+    def broken(tensors, cotangents):
+        raise RuntimeError("no gradient today")
+
+    timings = bench(replace(SUBJECT, gradient=broken), against=("analytic",), passes=("value", "backward")).timings
+    outcomes = {timing.variant: timing.outcome for timing in timings}
+    assert outcomes == {"autograd": Outcome.PASS, "analytic": Outcome.ERROR}
+
+
+def test_a_variant_that_cannot_be_made_is_an_error_row(bench, monkeypatch):
+    """A compiler that fails at once is an error of its variant only."""
+
+    def refuse(function, **options):
+        raise RuntimeError("Python 4 is not supported")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    monkeypatch.setattr(measure, "missing", lambda *given, **named: None)
+    timings = bench(against=("compile",), passes=("value",), sweeps=(Sweep(over=(), sizes=SIZES[:1]),)).timings
+    assert [(timing.variant, timing.outcome) for timing in timings] == [
+        ("autograd", Outcome.PASS),
+        ("compile", Outcome.ERROR),
+    ]
+
+
+def test_an_optimizer_that_needs_more_is_an_error_row(bench):
+    """An optimizer whose step cannot be called alone says so; nothing else is lost."""
+    timings = bench(passes=("value", "step"), optimizer="LBFGS").timings
+    assert {(timing.variant, timing.outcome) for timing in timings} == {
+        ("autograd", Outcome.PASS),
+        ("LBFGS", Outcome.ERROR),
+    }
+
+
+def test_without_a_differentiable_input_gradients_are_skipped(bench):
+    """Where nothing has a gradient, the value is timed and the gradient's rows say why they are empty."""
+    subject = replace(SUBJECT, inputs={"x": Input(shape=("n",), grad=False)})
+    timings = bench(subject, passes=("value", "backward"), sweeps=(Sweep(over=(), sizes=SIZES[:1]),)).timings
+    assert [(timing.what, timing.outcome) for timing in timings] == [
+        ("value", Outcome.PASS),
+        ("backward", Outcome.SKIPPED),
+    ]
+
+
+def test_a_size_that_does_not_fit_is_skipped(bench, monkeypatch):
+    """Where memory is short the large size is skipped with the reason, and never drawn."""
+    monkeypatch.setattr(measure, "free_bytes", lambda device: 20_000)
+    timings = bench(passes=("value",)).timings
+    assert [timing.outcome for timing in timings] == [Outcome.PASS, Outcome.PASS, Outcome.SKIPPED]
+    assert "GB are free" in timings[-1].message
+
+
+def test_too_few_samples_are_inconclusive(bench):
+    """A call so slow that it is sampled a few times only has no interval and no verdict."""
+    timing = bench(passes=("value",), per_call_s=3.0).timings[0]
+    assert (timing.outcome, timing.low_s) == (Outcome.INCONCLUSIVE, None)
+    assert "too few" in timing.message
+
+
+def test_work_that_never_settles_says_so(bench, make_fake_clock):
+    """A timing whose warm-up ended at its bound is marked."""
+    clock = make_fake_clock(name="cpu")
+    lengths = iter(range(1, 10**6))
+    clock.block_s = lambda call, calls: clock.spend(step := 2e-3 * next(lengths)) or step
+    timing = bench(clocks={"cpu": clock}, passes=("value",)).timings[0]
+    assert not timing.steady
+    assert "no steady state" in timing.message
+
+
+def test_growth_is_fitted_along_the_sweep(bench, make_fake_clock):
+    """Time that grows with the square of the size has exponent two."""
+    clock = make_fake_clock(name="cpu")
+
+    def function(tensors):
+        clock.spend(1e-8 * len(tensors["x"]) ** 2)
+        return square(tensors)
+
+    (fit,) = bench(replace(SUBJECT, function=function), clocks={"cpu": clock}, passes=("value",)).scalings
+    assert fit.exponent == pytest.approx(2.0)
+    assert (fit.what, fit.variant, fit.device, fit.points, fit.over) == ("value", "autograd", "cpu", 3, ("n",))
+
+
+def test_two_sizes_have_no_growth(bench):
+    """Two sizes say nothing about the error of an exponent, so there is none."""
+    assert bench(sweeps=(Sweep(over=("n",), sizes=SIZES[:2]),)).scalings == ()
+
+
+def test_the_gradients_cost_is_taken_at_the_largest_size(bench, make_fake_clock):
+    """The ratio is forward+backward over value, where the inputs are largest."""
+    clock = make_fake_clock(name="cpu")
+
+    class Costly(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, values):
+            ctx.size = len(values)
+            clock.spend(1e-3)
+            return values.sum()
+
+        @staticmethod
+        def backward(ctx, cotangent):
+            clock.spend(4e-3 if ctx.size == 1000 else 9e-3)
+            return cotangent.expand(ctx.size)
+
+    result = bench(replace(SUBJECT, function=lambda t: (Costly.apply(t["x"]),)), clocks={"cpu": clock})
+    assert (result.gradient_to_value_ratio, result.ratio_elements) == (pytest.approx(5.0), 1000)
+
+
+def test_without_both_passes_there_is_no_ratio(bench):
+    """A ratio needs a value and a gradient."""
+    assert bench(passes=("value", "backward")).gradient_to_value_ratio is None
+
+
+def test_inputs_take_the_dtype_that_is_timed():
+    """Real inputs are converted, complex ones to the complex counterpart, integers and masks stay."""
+    values = {"x": torch.ones(2).double(), "z": torch.ones(2, dtype=torch.complex128), "k": torch.ones(2).long()}
+    dtypes = {name: value.dtype for name, value in placed(values, torch.float32, torch.device("cpu")).items()}
+    assert dtypes == {"x": torch.float32, "z": torch.complex64, "k": torch.int64}
+
+
+def test_the_compiled_subject_is_timed(bench, monkeypatch):
+    """A compiled subject is timed like any other, gradient and all.
+
+    The back end is one that traces and needs no C++ compiler, because compiling for real takes many seconds.
+    """
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    monkeypatch.setattr(measure, "missing", lambda *given, **named: None)
+    sweeps = (Sweep(over=(), sizes=SIZES[:1]),)
+    timings = bench(against=("compile",), passes=("backward", "forward_backward"), sweeps=sweeps).timings
+    assert [(timing.variant, timing.what, timing.outcome) for timing in timings] == [
+        ("autograd", "backward", Outcome.PASS),
+        ("autograd", "forward_backward", Outcome.PASS),
+        ("compile", "backward", Outcome.PASS),
+        ("compile", "forward_backward", Outcome.PASS),
+    ]
