@@ -13,32 +13,14 @@ from enum import IntEnum
 from html import escape
 from math import isinf, isnan
 
+_SPELLED = {
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu": "αβγδεζηθικλμ",
+    "nu xi omicron rho sigma tau upsilon phi chi psi omega pi": "νξορστυφχψωπ",
+    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega": "ΓΔΘΛΞΠΣΥΦΨΩ",
+    "eps lam lambd": "ελλ",
+}
 GREEK = {
-    **dict(
-        zip(
-            ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"],
-            "αβγδεζηθικλμ",
-            strict=True,
-        )
-    ),
-    **dict(
-        zip(
-            ["nu", "xi", "omicron", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"],
-            "νξορστυφχψω",
-            strict=True,
-        )
-    ),
-    **dict(
-        zip(
-            ["Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"],
-            "ΓΔΘΛΞΠΣΥΦΨΩ",
-            strict=True,
-        )
-    ),
-    "eps": "ε",
-    "lam": "λ",
-    "lambd": "λ",
-    "pi": "π",
+    name: letter for names, letters in _SPELLED.items() for name, letter in zip(names.split(), letters, strict=True)
 }
 """Spelled-out letters, with the usual ways around Python's keyword `lambda`."""
 

@@ -1,0 +1,133 @@
+"""The one look of every figure: colours anyone can tell apart, no background, greys that read on light and dark pages.
+
+Also the small conversions every figure needs: frame columns as short lists, numbers on logarithmic axes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+PALETTE = ("#2E86C1", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Okabe and Ito's colours, which stay distinct with any colour vision, less black and yellow, the blue lightened so
+that it is seen on dark pages too."""
+DASHES = ("solid", "dash", "dot", "dashdot")
+OUTCOME_COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "pass": "#009E73",
+        "skipped": "#9A9A9A",
+        "vacuous": "#CC79A7",
+        "inconclusive": "#E69F00",
+        "timeout": "#56B4E9",
+        "crashed": "#0072B2",
+        "error": "#8C510A",
+        "fail": "#D55E00",
+        "not run": "#C8C8C8",
+    }
+)
+INK = "#767676"
+"""The grey whose contrast is at least 4 to 1 on white and on near-black."""
+GRID = "rgba(128, 128, 128, 0.25)"
+DIGITS = 5
+"""Significant digits kept in a figure: beyond what an eye can see, and the page stays small."""
+
+_AXIS = {
+    "gridcolor": GRID,
+    "linecolor": INK,
+    "zeroline": False,
+    "ticks": "outside",
+    "tickcolor": GRID,
+    "automargin": True,
+}
+
+TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        "paper_bgcolor": "rgba(0, 0, 0, 0)",
+        "plot_bgcolor": "rgba(0, 0, 0, 0)",
+        "colorway": list(PALETTE),
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "margin": {"l": 60, "r": 20, "t": 30, "b": 50},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0},
+        "hovermode": "closest",
+    }
+)
+
+CONFIG: Mapping[str, Any] = MappingProxyType({"responsive": True, "displaylogo": False, "displayModeBar": "hover"})
+"""What a page passes to Plotly beside a figure's data, layout and frames."""
+
+
+def styled(figure: go.Figure, *, height: int = 360) -> go.Figure:
+    """Give a figure the common look and a height in pixels; its width is the page's."""
+    figure.update_layout(template=TEMPLATE, height=height, autosize=True)
+    return figure
+
+
+def short(value: object) -> float | None:
+    """Round one number to the digits a figure keeps; None where there is no finite number."""
+    if value is None or value is pd.NA:
+        return None
+    number = float(value)  # type: ignore[arg-type]
+    return float(f"{number:.{DIGITS}g}") if math.isfinite(number) else None
+
+
+def numbers(values: Iterable[object]) -> list[float | None]:
+    """Return a column as short numbers, with gaps where there is none."""
+    return [short(value) for value in values]
+
+
+def positive(values: Iterable[object]) -> list[float | None]:
+    """Return a column for a logarithmic axis, with gaps where there is no positive number."""
+    return [number if number is not None and number > 0 else None for number in numbers(values)]
+
+
+def texts(values: Iterable[object]) -> list[str]:
+    """Return a column as texts, empty where there is none."""
+    return ["" if value is None or value is pd.NA else str(value) for value in values]
+
+
+def has_positive_only(values: Iterable[object]) -> bool:
+    """Return whether a column has numbers, and all of them suit a logarithmic axis."""
+    found = [number for number in numbers(values) if number is not None]
+    return bool(found) and min(found) > 0
+
+
+def log_axis(title: str, values: Sequence[float | None] = (), **rest: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Describe a logarithmic axis labelled in powers of ten: at whole decades, or at 1, 2, 5 where there are few."""
+    found = [value for value in values if value]
+    decades = math.log10(max(found) / min(found)) if found else 0.0
+    ticks: dict[str, object] = {"dtick": max(1, round(decades / 6)) if decades > 1.5 else "D2"}
+    return {"title": {"text": title}, "type": "log", "exponentformat": "power", **ticks, **rest}
+
+
+def add_level(figure: go.Figure, value: float, text: str, *, axis: str = "y") -> None:
+    """Draw a labelled horizontal line across a panel whose vertical axis is logarithmic."""
+    number = axis.removeprefix("y")
+    line = {"color": INK, "dash": "dash", "width": 1}
+    figure.add_shape(type="line", x0=0, x1=1, xref=f"x{number} domain", y0=value, y1=value, yref=axis, line=line)
+    # Annotations on logarithmic axes are placed by the exponent, unlike shapes.
+    place = {"x": 1, "xref": f"x{number} domain", "y": math.log10(value), "yref": axis}
+    figure.add_annotation(text=text, showarrow=False, xanchor="right", yanchor="bottom", font={"size": 11}, **place)
+
+
+def linear_axis(title: str, **rest: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Describe a linear axis."""
+    return {"title": {"text": title}, "type": "linear", **rest}
+
+
+def coloured(names: Iterable[str]) -> dict[str, str]:
+    """Give each name a colour, in order of appearance, going round when there are many."""
+    unique = list(dict.fromkeys(names))
+    return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(unique)}
+
+
+def faded(colour: str, opacity: float) -> str:
+    """Return a #rrggbb colour with an opacity."""
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"

@@ -1,0 +1,23 @@
+"""Every figure of a report, as pure functions of pandas frames; the public face of the `figures_*` modules.
+
+A figure holds rounded numbers only, and no JavaScript: `figure.to_json()` is what a page embeds. None stands for
+nothing to draw.
+"""
+
+from __future__ import annotations
+
+from harness.report.figures_descent import convergence_figure, fit_figure, path_figure
+from harness.report.figures_evidence import detection_figure, digits_figure, outcomes_figure, step_error_figure
+from harness.report.figures_timing import scaling_figure, speedup_figure
+
+__all__ = [
+    "convergence_figure",
+    "detection_figure",
+    "digits_figure",
+    "fit_figure",
+    "outcomes_figure",
+    "path_figure",
+    "scaling_figure",
+    "speedup_figure",
+    "step_error_figure",
+]
