@@ -36,6 +36,10 @@ class Context:
 Step = Callable[[Mapping[str, "Tensor | int"], Context], Value]
 Program = Callable[[Mapping[str, "Tensor | int"]], Tensor]
 
+_REAL = {torch.complex128: torch.float64, torch.complex64: torch.float32, torch.complex32: torch.float16}
+_COMPLEX = {real: complex_ for complex_, real in _REAL.items()}
+"""Tables in place of dtype.to_real(), which torch.compile cannot trace."""
+
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -76,7 +80,7 @@ def context_of(values: Mapping[str, Tensor | int]) -> Context:
     for value in values.values():
         if isinstance(value, Tensor):
             if value.is_floating_point() or value.is_complex():
-                return Context(value.dtype.to_real(), value.device)
+                return Context(_REAL.get(value.dtype, value.dtype), value.device)
             device = value.device
     return Context(torch.float64, device)
 
@@ -89,9 +93,9 @@ def as_tensor(value: Value, context: Context, like: Tensor | None = None) -> Ten
         return torch.full((), value, dtype=torch.bool, device=context.device)
     dtype = context.dtype
     if isinstance(value, complex):
-        dtype = dtype.to_complex()
+        dtype = _COMPLEX.get(dtype, torch.complex64)
     elif like is not None and (isinstance(value, int) or _is_inexact(like)):
-        dtype = like.dtype.to_real() if like.is_complex() else like.dtype
+        dtype = _REAL.get(like.dtype, like.dtype)
     return torch.full((), value, dtype=dtype, device=context.device)
 
 

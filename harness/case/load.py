@@ -18,6 +18,8 @@ from harness.case.selection import select
 from harness.errors import CaseFileError, Fault, NothingToRunError, UsageError
 
 MAX_BYTES = 1024 * 1024
+MAX_MESSAGE = 400
+"""Characters of a fault's message that are shown; names in a file may be of any length."""
 SUFFIXES = (".yaml", ".yml")
 
 _FIGURES = ("value", "gradient", "hessian")
@@ -129,7 +131,8 @@ def _case(document: Document, file: Path) -> tuple[Case | None, list[Problem]]:
 
 def _fault(document: Document, problem: Problem, file: Path) -> Fault:
     place = document.locate(problem)
-    return Fault(file, place.line, place.column, problem.message)
+    message = problem.message if len(problem.message) <= MAX_MESSAGE else f"{problem.message[:MAX_MESSAGE]}…"
+    return Fault(file, place.line, place.column, message)
 
 
 def _duplicates(cases: Sequence[Case]) -> Iterator[Fault]:

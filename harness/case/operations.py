@@ -174,7 +174,7 @@ def tensor(rows: Any, *, context: Context) -> Tensor:  # noqa: ANN401  a number,
 
 def layer_norm(
     x: Tensor,
-    shape: Any = None,
+    shape: Any = None,  # noqa: ANN401
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,

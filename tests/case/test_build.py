@@ -280,3 +280,13 @@ def test_files_load_once_under_a_name_of_their_own(tmp_path):
     modules = {id(function.__closure__) for function in (first, second, other)}
     assert len(modules) == 3
     assert first(tensors)[0].tolist() == second(tensors)[0].tolist() == other(tensors)[0].tolist()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler imports deprecated parts of torch
+def test_expression_subjects_compile_without_a_break(tmp_path):
+    """torch.compile traces an expression subject as one graph."""
+    text = HEAD + "dims: {n: 2}\ninputs: {x: {shape: [n]}}\nlet: {s: x / n}\nfunction: sum(s * s) + minimum(s[0], 1)\n"
+    subject = _subject(tmp_path, text)
+    tensors = _tensors(x=[1.0, 2.0, 3.0])
+    compiled = torch.compile(lambda values: subject.function(values), backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(tensors), subject.function(tensors))
