@@ -11,6 +11,9 @@ import pytest
 
 from harness.case.load import load_cases
 from harness.case.schema import CaseModel
+from harness.case.trust import Trust
+from harness.records import Outcome
+from harness.verify.check import verify_case
 
 ROOT = Path(__file__).resolve().parent.parent
 FENCED = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -63,3 +66,15 @@ def test_cases_of_the_guide_load(tmp_path: Path) -> None:
         (folder / "guide.yaml").write_text(block, encoding="utf-8")
         assert load_cases([folder])
     assert whole
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # PyTorch's own, when forward mode is first used
+@pytest.mark.parametrize(("old", "new", "outcome"), [("", "", Outcome.FAIL), ("- sin(2*t))", "- rate*sin(2*t))", Outcome.PASS)])
+def test_first_case_of_the_guide_ends_as_it_says(tmp_path: Path, old: str, new: str, outcome: Outcome) -> None:
+    """The guide's first case must be red as printed, and green with the correction the guide gives."""
+    blocks = FENCED.findall((ROOT / "docs" / "guide.md").read_text(encoding="utf-8"))
+    text = next(block for block in blocks if "damped-wave" in block)
+    (tmp_path / "first.yaml").write_text(text.replace(old, new) if old else text, encoding="utf-8")
+    (case,) = load_cases([tmp_path])
+    record = verify_case(case, trust=Trust(), seed=0)
+    assert record.outcome is outcome, record.message
