@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -23,9 +23,9 @@ from pathlib import Path
 from pebble import ProcessExpired, concurrent
 
 from harness.records import CaseRecord, Outcome
-from harness.run.options import RunOptions
+from harness.run.options import Kind, RunOptions
 from harness.run.plan import Job
-from harness.run.work import blank_record, run_job
+from harness.run.work import PARTS, blank_record, run_job
 from harness.run.worker import Surroundings, Work, in_worker
 
 Records = tuple[CaseRecord, ...]
@@ -76,12 +76,14 @@ def execute(
     yield from _run(timed, options, work, output, on_running, alone=True)
 
 
-def warm_up() -> None:
-    """Start the server process that workers are forked from; it imports what they need while the caller goes on."""
+def warm_up(kinds: Collection[Kind] = ()) -> None:
+    """Start the server process that workers are forked from; it imports what these kinds of job need meanwhile."""
     context = _context()
     if context.get_start_method() == "forkserver":
         from multiprocessing import forkserver
 
+        parts = [part for kind, part in PARTS.items() if kind in kinds]
+        context.set_forkserver_preload(["__main__", *parts, "harness.run.preload"])
         # The server is in our process group: without the mask, a Ctrl-C while it imports would end it with a traceback.
         old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -134,7 +136,7 @@ class _Workers:
 
     def run(self, jobs: Sequence[Job], workers: int) -> Iterator[Records]:
         """Do jobs in at most `workers` processes at a time; stops those running if the caller stops listening."""
-        warm_up()
+        warm_up({job.kind for job in jobs})
         waiting = deque(jobs)
         try:
             while waiting or self._running:
@@ -203,6 +205,4 @@ def _context() -> BaseContext:
     """
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "harness.run.preload"])
-    return context
+    return multiprocessing.get_context("forkserver")

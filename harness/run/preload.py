@@ -1,8 +1,8 @@
 """Imported once by the server process that workers are forked from; importing is all it does.
 
-Importing takes seconds and can be shared by forking, unlike anything that starts a thread or touches a device. Besides
-the parts, these are the modules that torch would otherwise import inside the first job that uses forward mode, nested
-derivatives or tracing (0.2 to 0.5 s each).
+Importing takes seconds and can be shared by forking, unlike anything that starts a thread or touches a device. Imported
+are what every worker needs before its job, and the modules that torch would otherwise import inside every job, when it
+first uses forward mode, nested derivatives or tracing (0.2 to 0.5 s each).
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 import importlib
 from contextlib import suppress
 
-from harness.run.work import PARTS
-
+NEEDED = (
+    "harness.run.worker",
+    "harness.case.case",
+    "typer",  # each worker imports the script that started the run, most often the command line, once more
+)
 LATE_IMPORTS = (
     "torch._decomp.decompositions_for_jvp",
     "torch._dynamo",
@@ -20,6 +23,6 @@ LATE_IMPORTS = (
 )
 """Private names of torch: one that is gone only costs its time."""
 
-for name in (*PARTS.values(), *LATE_IMPORTS):
+for name in (*NEEDED, *LATE_IMPORTS):
     with suppress(Exception):  # a job that needs what cannot be imported says so in its own record
         importlib.import_module(name)

@@ -87,7 +87,7 @@ def run(
             f"Cannot run: none of {len(cases)} cases declares what is asked for (kinds={kinds}). Name other cases."
         )
     if not options.inline:
-        warm_up()
+        warm_up({job.kind for job in jobs})
     header = _header(jobs, options, Path(paths[0]))
     on_plan(jobs)
     output = None if options.out is None else options.out / WORKER_OUTPUT

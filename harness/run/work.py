@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from harness.commands import repeat_command
 from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Outcome, VerifyRecord
-from harness.run.options import RunOptions
+from harness.run.options import Kind, RunOptions
 from harness.run.plan import Job
 
 if TYPE_CHECKING:
     from harness.case.trust import Trust
 
-PARTS = {"verify": "harness.verify.check", "converge": "harness.converge.run", "benchmark": "harness.bench.run"}
-"""The module that does each kind of job; `preload` imports them once for all workers."""
+PARTS: dict[Kind, str] = {"verify": "harness.verify.check", "converge": "harness.converge.run", "benchmark": "harness.bench.run"}
+"""The module that does each kind of job; the server that workers are forked from imports those a run needs."""
 
 
 def run_job(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:

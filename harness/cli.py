@@ -1,0 +1,219 @@
+"""The command line: options, messages and exit codes; all work is done elsewhere.
+
+torch, pydantic and pandas are imported inside the commands, so that `harness --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import HarnessError, NothingToRunError
+from harness.records import ExitCode
+
+if TYPE_CHECKING:
+    from harness.records import Run
+    from harness.run.options import Kind, RunOptions
+
+app = typer.Typer(
+    help="Is the gradient right, does descent on it arrive, how fast is it, and did any of that get worse?",
+    epilog=(
+        "Exit codes: 0 all passed · 1 something failed · 2 the command or a case file is wrong · 3 nothing failed, but"
+        " something was inconclusive, vacuous or errored (1 with --strict) · 5 nothing ran · 130 interrupted."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class DeviceName(StrEnum):
+    """Values of --device."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    ALL = "all"
+
+
+class EffortName(StrEnum):
+    """Values of --effort."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    THOROUGH = "thorough"
+
+
+Paths = Annotated[list[str] | None, typer.Argument(help="Case files, and folders of them; the folder `cases` if none is given.")]
+Keyword = Annotated[str | None, typer.Option("-k", metavar="EXPR", help="Cases whose id or title matches, as pytest's -k.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="Cases with this tag; repeat it for several.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run directory. (default: reports/TIME-COMMAND)")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of every random draw.")]
+Devices = Annotated[DeviceName, typer.Option(help="Where subjects run. Benchmarks on cpu also time CUDA where there is one.")]
+Strict = Annotated[bool | None, typer.Option("--strict/--no-strict", help="Fail on what is undecided. (default: on if CI is set)")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes. (default: one per core)")]
+Trusted = Annotated[list[str] | None, typer.Option("--trust", metavar="X", help="Package or folder whose Python code may run; repeatable.")]
+Timeout = Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Seconds a job may take. (default: 300; a benchmark 900)")]
+Memory = Annotated[float, typer.Option(min=0.01, metavar="GIB", help="Memory a job may take, in GiB.")]
+Quick = Annotated[bool | None, typer.Option("--quick/--full", help="Length of the timing pass. (default: quick for run, full for bench)")]
+Efforts = Annotated[EffortName | None, typer.Option(help="How hard verification looks. (default: standard; quick for bench)")]
+
+
+def _command(name: str, kinds: tuple[Kind, ...], summary: str) -> Callable[..., None]:
+    """Add a command that runs case files; all of them take the same options."""
+
+    def command(
+        paths: Paths = None,
+        keyword: Keyword = None,
+        tag: Tags = None,
+        out: Out = None,
+        seed: Seed = 0,
+        device: Devices = DeviceName.CPU,
+        strict: Strict = None,
+        json: AsJson = False,
+        jobs: Jobs = None,
+        trust: Trusted = None,
+        timeout: Timeout = None,
+        memory: Memory = 8.0,
+        quick: Quick = None,
+        effort: Efforts = None,
+    ) -> None:
+        from harness.run.options import RunOptions
+        from harness.run.run import default_directory
+
+        options = RunOptions(
+            kinds=kinds,
+            keyword=keyword,
+            tags=tuple(tag or ()),
+            out=out or default_directory(name),
+            seed=seed,
+            device=device.value,
+            strict=_in_ci() if strict is None else strict,
+            jobs=jobs,
+            trust=tuple(trust or ()),
+            timeout_s=timeout,
+            memory_gib=memory,
+            quick=name == "run" if quick is None else quick,
+            effort=effort.value if effort else ("quick" if name == "bench" else "standard"),
+            command=shlex.join(["harness", *sys.argv[1:]]),
+        )
+        raise typer.Exit(_go(paths or ["cases"], options, as_json=json, latest=out is None))
+
+    app.command(name, help=summary)(command)
+    return command
+
+
+verify = _command("verify", ("verify",), "Is the gradient right? Check every case against independent oracles.")
+converge = _command("converge", ("converge",), "Does descent arrive? Run every convergence entry.")
+bench = _command("bench", ("benchmark",), "How fast is it? Verify quickly, then time what passed.")
+run_all = _command("run", ("verify", "converge", "benchmark"), "All three, with a short timing pass.")
+
+
+@app.command()
+def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]) -> None:
+    """Rebuild a run's report from its results.jsonl."""
+    from harness.report.write import write_report
+    from harness.run.journal import read_run
+    from harness.terminal import print_run
+
+    run = read_run(directory)
+    folder = directory if directory.is_dir() else directory.parent
+    write_report(run, folder)
+    print_run(run, folder)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of case files."""
+    from harness.case.jsonschema import schema_text
+
+    sys.stdout.write(schema_text())
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"harness {version('harness')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        app(prog_name="harness")
+    except NothingToRunError as error:
+        _fail(error, ExitCode.NOTHING_RAN)
+    except HarnessError as error:
+        _fail(error, ExitCode.USAGE)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.FAILED)
+
+
+def _fail(error: HarnessError, code: int) -> None:
+    """Say what is wrong, one line per fault, and end."""
+    sys.stderr.write(f"{error}\n")
+    sys.exit(code)
+
+
+def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool) -> int:
+    """Run, write the report, show the result, and return the exit code."""
+    from harness.run.run import point_latest, run
+    from harness.terminal import print_run, progress
+
+    with progress() as shown:
+        made = run(paths, options, on_plan=shown.planned, on_record=shown.recorded, on_running=shown.running)
+    directory = options.out
+    if directory is not None:
+        from harness.report.write import write_report
+
+        write_report(made, directory)
+        if latest:
+            point_latest(directory)
+    if as_json:
+        _print_json(made, directory)
+    else:
+        print_run(made, directory)
+    return made.footer.exit_code if made.footer is not None else ExitCode.FAILED
+
+
+def _print_json(run: Run, directory: Path | None) -> None:
+    """Print a run as one JSON document on standard output."""
+    import json
+    from collections import Counter
+
+    from harness.run.journal import to_document
+
+    document = {
+        "run": to_document(run.header),
+        "records": [to_document(record) for record in run.records],
+        "end": None if run.footer is None else to_document(run.footer),
+        "counts": dict(Counter(record.outcome.value for record in run.records)),
+        "not_run": list(run.not_run),
+        "directory": None if directory is None else str(directory),
+    }
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _in_ci() -> bool:
+    """Whether the environment says that this is continuous integration."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
