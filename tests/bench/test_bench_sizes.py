@@ -40,7 +40,7 @@ def test_a_list_of_one_holds_its_dim():
 
 def test_an_undeclared_dim():
     """A swept name that is no dim is refused, with the dims there are."""
-    with pytest.raises(UsageError, match="m=\\[1, 2\\].*Declared dims: n, d"):
+    with pytest.raises(UsageError, match=r"m=\[1, 2\].*Declared dims: n, d"):
         sweeps({"n": 1, "d": 1}, {"m": [1, 2]})
 
 

@@ -37,6 +37,17 @@ def test_a_slow_call_is_a_sample(fake_clock):
     assert one(spending(fake_clock, 0.02), fake_clock).calls == 1
 
 
+def test_an_interrupted_block_does_not_set_the_calls(fake_clock):
+    """One slow block while the calls are counted is not taken for the work's own time."""
+    made = []
+
+    def call():
+        made.append(1)
+        fake_clock.spend(1e-4 if len(made) != 2 else 2e-3)
+
+    assert one(Work(call=call), fake_clock).calls == 50
+
+
 def test_samples_are_seconds_per_call(fake_clock):
     """What is kept is the time of one call, not of the block."""
     assert set(one(spending(fake_clock, 1e-3), fake_clock).samples) == {1e-3}
