@@ -20,8 +20,20 @@ from torch.overrides import TorchFunctionMode
 
 from harness.case.subject import Point, Subject
 
+aten = torch.ops.aten
+
 REPLAY_TOLERANCE = 1e-9
 """Largest relative difference between subject and replayed graph: the same float64 operators in the same order."""
+
+RESHAPED_IN_PLACE: Mapping[object, OpOverload] = {
+    aten.squeeze_.default: aten.squeeze.default,
+    aten.squeeze_.dim: aten.squeeze.dim,
+    aten.squeeze_.dims: aten.squeeze.dims,
+    aten.unsqueeze_.default: aten.unsqueeze.default,
+    aten.t_.default: aten.t.default,
+    aten.transpose_.default: aten.transpose.int,
+}
+"""torch's own matmul reshapes its intermediate results in place, which leaves their data alone."""
 
 Flat = Callable[..., tuple[Tensor, ...]]
 Decompositions = Mapping[OpOverload, Callable[..., Any]]
@@ -132,20 +144,38 @@ def _flatten(subject: Subject, names: Sequence[str], arguments: Sequence[Tensor]
 def _record(flat: Flat, arguments: Sequence[Tensor], *, decompose: bool) -> fx.GraphModule:
     table = dict(core_aten_decompositions()) if decompose else None
     module = _make(flat, arguments, table)
-    if any(_mutates(node) for node in module.graph.nodes):
+    if _mutators(module):
         # Values that change under their readers cannot be put on nodes; the rewrite gives each version its own node.
         module = _make(torch.func.functionalize(flat, remove="mutations"), arguments, table)
+        _drop_write_backs(module)
+    if _mutators(module):
+        raise UntraceableError(f"it changes values in place ({_mutators(module)[0].name})")
     return module
 
 
 def _make(flat: Flat, arguments: Sequence[Tensor], table: Decompositions | None) -> fx.GraphModule:
     with _NoEscape():
         module: fx.GraphModule = make_fx(flat, decomposition_table=table)(*_copies(arguments))
+    for node in module.graph.nodes:
+        if node.target in RESHAPED_IN_PLACE and len(node.all_input_nodes[0].users) == 1:
+            node.target = RESHAPED_IN_PLACE[node.target]
+    module.recompile()
     return module
 
 
-def _mutates(node: fx.Node) -> bool:
-    return isinstance(node.target, OpOverload) and node.target._schema.is_mutable
+def _drop_write_backs(module: fx.GraphModule) -> None:
+    """Remove the copies into the inputs with which the rewrite ends: the graph is about the outputs."""
+    for node in module.graph.find_nodes(op="call_function", target=aten.copy_.default):
+        written, value = node.args[0], node.args[1]
+        if isinstance(written, fx.Node) and isinstance(value, fx.Node) and written.op == "placeholder":
+            node.replace_all_uses_with(value)
+            module.graph.erase_node(node)
+    module.recompile()
+
+
+def _mutators(module: fx.GraphModule) -> list[fx.Node]:
+    nodes = module.graph.nodes
+    return [node for node in nodes if isinstance(node.target, OpOverload) and node.target._schema.is_mutable]
 
 
 def _copies(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -40,7 +40,7 @@ class Flow:
     steps: tuple[Step, ...]
     values: Mapping[fx.Node, object]
     results: tuple[fx.Node, ...]
-    """Steps' nodes that make the outputs and then the intermediates."""
+    """Nodes that make the outputs and then the intermediates; one that no output depends on has no step."""
     live: frozenset[fx.Node]
     """Nodes that depend on the inputs."""
 
@@ -80,7 +80,7 @@ class Flow:
 
 
 def flow(graph: AtenGraph, arguments: Sequence[Tensor]) -> Flow:
-    """Run a graph and keep the steps that its results depend on, and all its inputs.
+    """Run a graph and keep the steps that its outputs depend on, and all its inputs.
 
     Args:
         graph: a traced subject.
@@ -96,7 +96,7 @@ def flow(graph: AtenGraph, arguments: Sequence[Tensor]) -> Flow:
     live = _depends_on_inputs(graph.module.graph)
     results = tuple(_unfold(node, values, live) for node in graph.results)
     needed: dict[fx.Node, Step] = {}
-    pending = list(results)
+    pending = list(results[: graph.outputs])
     while pending:
         node = pending.pop()
         if node not in needed:

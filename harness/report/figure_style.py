@@ -59,8 +59,9 @@ TEMPLATE = go.layout.Template(
     }
 )
 
-CONFIG: Mapping[str, Any] = MappingProxyType({"responsive": True, "displaylogo": False, "displayModeBar": "hover"})
-"""What a page passes to Plotly beside a figure's data, layout and frames."""
+CONFIG: Mapping[str, Any] = MappingProxyType({"responsive": True, "displaylogo": False, "displayModeBar": False})
+"""What a page passes to Plotly beside a figure's data, layout and frames: no bar of buttons over the legend, a double
+click resets the view."""
 
 
 def styled(figure: go.Figure, *, height: int = 360) -> go.Figure:

@@ -84,7 +84,7 @@ def _fence(left: str, right: str) -> Build:
 def _big(sign: str) -> Build:
     def build(argument: Part) -> Part:
         held = fenced(argument) if argument.negative else bound(argument, Level.PRODUCT)
-        return Part(markup=f'<mo largeop="true">{sign}</mo>{held.markup}', level=Level.SUM, word_first=True)
+        return Part(markup=f'<mo largeop="true">{sign}</mo>{held.markup}', level=Level.OPEN, word_first=True)
 
     return build
 

@@ -37,10 +37,12 @@ class Level(IntEnum):
     LOGIC = 1
     COMPARISON = 2
     SUM = 3
-    PRODUCT = 4
-    POWER = 5
+    OPEN = 4
+    """A product that ends in a large operator such as ∑, which takes in what follows."""
+    PRODUCT = 5
+    POWER = 6
     """Fractions, roots and powers: safe in a product, not under a further exponent."""
-    ATOM = 6
+    ATOM = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +168,9 @@ def subscript(base: Part, below: str) -> Part:
 
 def negated(part: Part) -> Part:
     """Put a minus sign before a piece."""
-    held = fenced(part) if part.level < Level.PRODUCT or part.negative else part
-    return Part(markup=MINUS + held.markup, level=Level.PRODUCT, negative=True, word_last=held.word_last)
+    held = fenced(part) if part.level < Level.OPEN or part.negative else part
+    level = min(held.level, Level.PRODUCT)
+    return Part(markup=MINUS + held.markup, level=level, negative=True, word_last=held.word_last)
 
 
 def product(left: Part, right: Part, sign: str | None = None) -> Part:
@@ -179,7 +182,7 @@ def product(left: Part, right: Part, sign: str | None = None) -> Part:
         sign: an operator to write between them in any case.
     """
     first = bound(left, Level.PRODUCT)
-    second = fenced(right) if right.negative else bound(right, Level.PRODUCT)
+    second = fenced(right) if right.negative else bound(right, Level.OPEN)
     if sign is None and second.digit:
         sign = "⋅"
     if sign is not None:
@@ -188,7 +191,7 @@ def product(left: Part, right: Part, sign: str | None = None) -> Part:
         between = TIMES + (THIN if first.word_last or second.word_first else "")
     return Part(
         markup=first.markup + between + second.markup,
-        level=Level.PRODUCT,
+        level=min(second.level, Level.PRODUCT),
         negative=first.negative,
         digit=first.digit,
         word_first=first.word_first,

@@ -141,6 +141,25 @@ def test_operators_with_several_results_are_one_node() -> None:
     assert (labels(graph), partials(graph)) == (["x", "max dim 0"], {("x", "#1"): "[0, 1]ᵀ"})
 
 
+def test_torchs_own_reshapes_in_place_keep_shapes_and_partials() -> None:
+    """A vector times a matrix, which torch reshapes in place, must keep every value's shape and every partial."""
+    vector, matrix = torch.ones(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
+    graph = graph_of(lambda v: v["x"] @ v["A"] @ v["x"], x=vector, A=matrix)
+    assert "1×2: all 1" in {node.value for node in graph.nodes if node.label == "matmul"}
+    assert None not in partials(graph).values()
+
+
+def test_names_that_no_output_depends_on_are_not_drawn() -> None:
+    """An intermediate that leads nowhere must not stand alone in the graph."""
+
+    def named(v: Tensors) -> tuple[Mapping[str, Tensor], tuple[Tensor, ...]]:
+        return {"unused": v["x"].exp()}, (v["x"].sin(),)
+
+    subject = Subject(name="s", inputs={"x": Input()}, function=lambda v: named(v)[1], intermediates=named)
+    graph = trace_graph(subject, point(x=1.0))
+    assert graph is not None and labels(graph) == ["x", "sin"]
+
+
 def test_constants_are_folded_into_one_node() -> None:
     """What does not depend on the inputs must be one constant, however it was computed."""
     graph = graph_of(lambda v: v["x"] + torch.arange(3.0, dtype=torch.float64).exp().sum().log(), x=1.0)
