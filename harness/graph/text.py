@@ -17,6 +17,7 @@ NAMES = {
     "rsqrt": "1 / sqrt",
     "_to_copy": "cast",
     "t": "transpose",
+    "rsub": "subtract from",
     "native_layer_norm": "layer norm",
     "nll_loss_forward": "nll loss",
     "linalg_inv_ex": "inverse",
