@@ -27,6 +27,9 @@ COARSE = 2.0**-20
 MARGIN = 2.0
 """Factor on spread and rounding: measured on a held-out table of functions, it makes the bars cover the true error."""
 
+CHUNK_ELEMENTS = 1 << 20
+"""Largest number of input entries of the points evaluated in one call: 8 MiB of float64."""
+
 Evaluate = Callable[[Tensor], Tensor]
 
 
@@ -179,20 +182,30 @@ def slopes(
     """
     count = step_count(x, most=most_steps)
     steps = FIRST_STEP * 2.0 ** -torch.arange(count, dtype=torch.float64)
-    moved = x + directions[:, None, :] * torch.cat([steps, -steps])[None, :, None]
-    inside = torch.ones(moved.shape[:2], dtype=torch.bool)
-    if low is not None:
-        inside &= (moved >= low).all(-1)
-    if high is not None:
-        inside &= (moved <= high).all(-1)
     center = evaluate(x[None])[0]
-    values = torch.full((*moved.shape[:2], center.shape[0]), torch.nan, dtype=torch.float64)
-    if bool(inside.any()):
-        values[inside] = evaluate(moved[inside])
+    values = _climb(evaluate, x, directions, torch.cat([steps, -steps]), center, low, high)
     values = torch.where(values.isfinite(), values, torch.nan).movedim(-1, 1)  # D × C × 2K
     plus, minus = values[..., :count], values[..., count:]
-    where_rounded = (x.abs() / directions.abs()).masked_fill(directions == 0, 0.0).amax(-1)
-    return _read(plus, minus, center, steps, directions, moved, floor, UNIT_ROUNDOFF * where_rounded)
+    rounded = [(x.abs() / d.abs()).masked_fill(d == 0, 0.0).amax() for d in directions]
+    actual = _actual_steps(x, directions, steps)
+    return _read(plus, minus, center, steps, directions, actual, floor, UNIT_ROUNDOFF * torch.stack(rounded))
+
+
+def _climb(
+    evaluate: Evaluate, x: Tensor, directions: Tensor, signed: Tensor, center: Tensor, low: Tensor | None, high: Tensor | None
+) -> Tensor:
+    """Values at all points of the ladder (D × 2K × C), a few points at a time; NaN outside the domain."""
+    values = torch.full((len(directions) * len(signed), len(center)), torch.nan, dtype=torch.float64)
+    for rows in torch.arange(len(values)).split(max(1, CHUNK_ELEMENTS // x.numel())):
+        moved = x + directions[rows // len(signed)] * signed[rows % len(signed), None]
+        inside = torch.ones(len(rows), dtype=torch.bool)
+        if low is not None:
+            inside &= (moved >= low).all(-1)
+        if high is not None:
+            inside &= (moved <= high).all(-1)
+        if bool(inside.any()):
+            values[rows[inside]] = evaluate(moved[inside])
+    return values.reshape(len(directions), len(signed), -1)
 
 
 def _read(
@@ -201,7 +214,7 @@ def _read(
     center: Tensor,
     steps: Tensor,
     directions: Tensor,
-    moved: Tensor,
+    actual: Tensor,
     floor: Tensor,
     shift: Tensor,
 ) -> Slopes:
@@ -212,7 +225,6 @@ def _read(
     """
     count = steps.shape[0]
     level = torch.maximum(floor.expand(plus.shape[:2]), _quantum(plus, minus))
-    actual = _actual_steps(moved, directions, steps)
     central = (plus - minus) / (2 * actual[:, None, :])
     best = limit(central, steps, orders=(2, 4), floor=level, divided=True)
     value, bar = best.value, best.bar
@@ -255,12 +267,10 @@ def _quantum(plus: Tensor, minus: Tensor) -> Tensor:
     return torch.where(stands & (smallest <= COARSE * largest), smallest, 0.0)
 
 
-def _actual_steps(moved: Tensor, directions: Tensor, steps: Tensor) -> Tensor:
+def _actual_steps(x: Tensor, directions: Tensor, steps: Tensor) -> Tensor:
     """Half the distance really travelled (D × K): for a direction along one axis, (x⁺ − x⁻)/2 after rounding."""
-    count = steps.shape[0]
-    axis = directions.abs().argmax(-1)
-    along = moved.gather(-1, axis[:, None, None].expand(-1, moved.shape[1], 1))[..., 0]
-    alone = (directions != 0).sum(-1) == 1
-    size = directions.gather(-1, axis[:, None])
-    travelled = (along[:, :count] - along[:, count:]) / 2 / size
-    return torch.where(alone[:, None] & (travelled > 0), travelled, steps)
+    axis = directions.abs().argmax(-1, keepdim=True)
+    size = directions.gather(-1, axis)
+    travelled = ((x[axis] + size * steps) - (x[axis] - size * steps)) / 2 / size
+    alone = (directions != 0).sum(-1, keepdim=True) == 1
+    return torch.where(alone & (travelled > 0), travelled, steps)
