@@ -29,29 +29,30 @@ INTRODUCTION = """\
 
 <!-- Written by docs/generate.py; do not edit. -->
 
-A case file is YAML, with one case per document (documents are separated by `---`). Unknown keys are faults, and all faults of
-all files are reported at once, each as `file.yaml:line:column: message`. Editors complete keys when a file begins with
-`# yaml-language-server: $schema=<path to>/case.schema.json`; the schema lies in `cases/`.
+A case file is YAML, with one case per document (documents are separated by `---`). Unknown keys are faults, and all
+faults of all files are reported at once, each as `file.yaml:line:column: message`. Editors complete keys when a file
+begins with `# yaml-language-server: $schema=<path to>/case.schema.json`; the schema lies in `cases/`.
 
-A **value** is a number, an expression of constants such as `pi/2` or `2 + 3j`, or nested lists of them. A **decimal** in a
-claim counts as rounded to its last printed digit: `0.9894` stands for anything from 0.98935 to 0.98945, `1.0` for anything from
-0.95 to 1.05. Integers and expressions are exact.
+A **value** is a number, an expression of constants such as `pi/2` or `2 + 3j`, or nested lists of them. A **decimal**
+in a claim counts as rounded to its last printed digit: `0.9894` stands for anything from 0.98935 to 0.98945, `1.0` for
+anything from 0.95 to 1.05. Integers and expressions are exact.
 """
 
 EXPRESSIONS = f"""\
 ## Expressions
 
-Expressions are written in Python's syntax and checked against a whitelist; nothing else can be called or reached, and there is
-no `eval`. They may use the inputs, the dims (as whole numbers), what `let` names, and:
+Expressions are written in Python's syntax and checked against a whitelist; nothing else can be called or reached, and
+there is no `eval`. They may use the inputs, the dims (as whole numbers), what `let` names, and:
 
-- the operators `+ - * / ** @`, `// %` on sizes, comparisons, `& | ~` on conditions (there is no `if`: use `where(c, a, b)`);
+- the operators `+ - * / ** @`, `// %` on sizes, comparisons, `& | ~` on conditions (there is no `if`: use
+  `where(c, a, b)`);
 - subscripts and slices, as in `X[:, 0]` or `x[1:n]`;
 - the attributes {", ".join(f"`.{name}`" for name in ATTRIBUTES)};
 - the constants {", ".join(f"`{name}`" for name in CONSTANTS)}, and complex numbers such as `2 + 3j`;
 - the functions below. Lists stand only inside calls, as in `stack([a, b])`.
 
-An expression has at most {MAX_LENGTH:,} characters, {MAX_NODES:,} parts, {MAX_DEPTH} levels and constant exponents up to
-{MAX_EXPONENT:,}.
+An expression has at most {MAX_LENGTH:,} characters, {MAX_NODES:,} parts, {MAX_DEPTH} levels and constant exponents up
+to {MAX_EXPONENT:,}.
 """
 
 DRAWS = {
@@ -120,7 +121,7 @@ def _models() -> Iterator[tuple[str, type[BaseModel]]]:
         waiting[:0] = [("`{python: …}`", part) if part is PythonRef else (name, part) for name, part in inner]
 
 
-def _inner_models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  any type
+def _inner_models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
@@ -130,7 +131,10 @@ def _inner_models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401
 def _model(model: type[BaseModel], title: str) -> str:
     """One table: the keys of a model."""
     rows = ["| key | what it takes | default | meaning |", "|---|---|---|---|"]
-    rows += [f"| `{key}` | {_type(field)} | {_default(field)} | {_text(field)} |" for key, field in model.model_fields.items()]
+    rows += [
+        f"| `{key}` | {_type(field)} | {_default(field)} | {_text(field)} |"
+        for key, field in model.model_fields.items()
+    ]
     return "\n".join([f"## {title}", "", _paragraph(model.__doc__ or ""), "", *rows, ""])
 
 
@@ -142,7 +146,7 @@ def _type(field: FieldInfo) -> str:
     return ", ".join([_named(annotation), *bounds]).replace("|", "\\|")
 
 
-def _named(annotation: Any) -> str:  # noqa: ANN401  any type
+def _named(annotation: Any) -> str:
     """A type in plain words."""
     for known, name in _NAMES.items():
         if annotation is known or annotation == known:
@@ -157,8 +161,10 @@ def _named(annotation: Any) -> str:  # noqa: ANN401  any type
     if origin is dict:
         return f"{_named(arguments[0])}: {_named(arguments[1])}, …"
     if origin in (Union, UnionType):
-        names = [_named(part) for part in arguments if part is not NoneType]
-        return " or ".join(dict.fromkeys("number" if name == "whole number" and float in arguments else name for name in names))
+        names = [
+            _named(part) for part in arguments if part is not NoneType and not (part is int and float in arguments)
+        ]
+        return " or ".join(dict.fromkeys(names))
     if isinstance(annotation, TypeAliasType):
         return str(annotation.__name__).lower()
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -172,8 +178,9 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if value is None or value in ({}, [], "") or isinstance(value, BaseModel):
         return ""
-    shown = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else value
-    return f"`{shown}`"
+    if isinstance(value, list):
+        return f"`[{', '.join(map(str, value))}]`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _text(field: FieldInfo) -> str:
@@ -211,7 +218,8 @@ def _target(function: Function) -> str:
 def _draws() -> str:
     missing = ARITIES.keys() ^ DRAWS.keys()
     if missing:
-        raise LookupError(f"Cannot describe the draws: {', '.join(sorted(missing))} differ from the code. Edit DRAWS in {__file__}.")
+        names = ", ".join(sorted(missing))
+        raise LookupError(f"Cannot describe the draws: {names} differ from the code. Edit DRAWS in {__file__}.")
     rows = ["## Draws", "", "| draw | arguments | values |", "|---|---|---|"]
     for name, (least, most) in ARITIES.items():
         count = f"{least} or more" if most is None else str(least) if least == most else f"{least}–{most}"

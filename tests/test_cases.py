@@ -98,4 +98,5 @@ def test_subject_can_be_built(name: str) -> None:
 def test_editors_find_the_schema(file: Path) -> None:
     """Every case file must begin with a line that leads editors to the schema."""
     found = re.match(r"# yaml-language-server: \$schema=(\S+)\n", file.read_text(encoding="utf-8"))
-    assert found is not None and (file.parent / found[1]).is_file()
+    assert found is not None, "the first line names no schema"
+    assert (file.parent / found[1]).is_file()

@@ -35,9 +35,9 @@ def test_reference_is_up_to_date() -> None:
 
 def test_reference_has_every_key() -> None:
     """Every key of a case must have a row that says what it means."""
-    rows = _generator().reference().splitlines()
-    described = [key for key in CaseModel.model_fields if any(row.startswith(f"| `{key}` |") and len(row) > 40 for row in rows)]
-    assert described == list(CaseModel.model_fields)
+    rows = [row for row in _generator().reference().splitlines() if len(row) > 40]
+    missing = [key for key in CaseModel.model_fields if not any(row.startswith(f"| `{key}` |") for row in rows)]
+    assert not missing
 
 
 def test_check_notices_an_outdated_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,13 +68,14 @@ def test_cases_of_the_guide_load(tmp_path: Path) -> None:
     assert whole
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # PyTorch's own, when forward mode is first used
-@pytest.mark.parametrize(("old", "new", "outcome"), [("", "", Outcome.FAIL), ("- sin(2*t))", "- rate*sin(2*t))", Outcome.PASS)])
-def test_first_case_of_the_guide_ends_as_it_says(tmp_path: Path, old: str, new: str, outcome: Outcome) -> None:
+# PyTorch's own warning, given when forward mode is first used.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+@pytest.mark.parametrize(("term", "outcome"), [("- sin(2*t))", Outcome.FAIL), ("- rate*sin(2*t))", Outcome.PASS)])
+def test_first_case_of_the_guide_ends_as_it_says(tmp_path: Path, term: str, outcome: Outcome) -> None:
     """The guide's first case must be red as printed, and green with the correction the guide gives."""
     blocks = FENCED.findall((ROOT / "docs" / "guide.md").read_text(encoding="utf-8"))
     text = next(block for block in blocks if "damped-wave" in block)
-    (tmp_path / "first.yaml").write_text(text.replace(old, new) if old else text, encoding="utf-8")
+    (tmp_path / "first.yaml").write_text(text.replace("- sin(2*t))", term), encoding="utf-8")
     (case,) = load_cases([tmp_path])
     record = verify_case(case, trust=Trust(), seed=0)
     assert record.outcome is outcome, record.message
