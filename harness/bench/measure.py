@@ -137,7 +137,7 @@ class _Bench:
             return [replace(template, message=reason)]
         try:
             base = self._setting(sizes)
-        except Exception as error:  # The case boundary: the subject itself raised.
+        except Exception as error:  # noqa: BLE001  The case boundary: the subject itself raised.
             self.traces.append(traceback.format_exc())
             return [replace(template, outcome=Outcome.ERROR, message=reason_of(error))]
         return self._pieces(base, variants, template)
@@ -174,7 +174,7 @@ class _Bench:
     def _variant(self, variant: str, base: Setting, template: Timing, rows: list[Timing]) -> Setting | None:
         try:
             return setting_of(variant, base, self.subject)
-        except Exception as error:  # A compiler that is not fit for this machine must not stop the other variants.
+        except Exception as error:  # noqa: BLE001  A compiler that is not fit for this machine must not stop the other variants.
             self.traces.append(traceback.format_exc())
             rows.append(replace(template, variant=variant, outcome=Outcome.ERROR, message=reason_of(error)))
             return None
@@ -185,7 +185,7 @@ class _Bench:
             return replace(row, message="no input has a gradient")
         try:
             return PASSES[what](setting)
-        except Exception as error:  # The case boundary: setting up a pass calls the subject.
+        except Exception as error:  # noqa: BLE001  The case boundary: setting up a pass calls the subject.
             self.traces.append(traceback.format_exc())
             return replace(row, outcome=Outcome.ERROR, message=reason_of(error))
 
@@ -204,7 +204,7 @@ class _Bench:
     def _peak(self, work: Work, timing: Timing) -> int | None:
         try:
             peak = peak_memory_bytes(work, self.clock.device)
-        except Exception:  # The work has been timed; that it cannot be run under a profiler too is no fault of it.
+        except Exception:  # noqa: BLE001  The work has been timed; that it cannot be run under a profiler too is no fault of it.
             return None
         if peak is not None and timing.elements:
             self.peak_per_element = max(self.peak_per_element, peak / timing.elements)

@@ -69,7 +69,7 @@ def benchmark_case(
         result = benchmark_subject(subject, options, drawer(case, subject, seed), make_clock=make_clock)
     except UsageError:
         raise
-    except Exception as error:  # The case boundary: importing and building a subject runs its code.
+    except Exception as error:  # noqa: BLE001  The case boundary: importing and building a subject runs its code.
         failed = replace(record, outcome=Outcome.ERROR, message=reason_of(error), traceback=traceback.format_exc())
         return replace(failed, duration_s=time.perf_counter() - start)
     return replace(_filled(record, result), duration_s=time.perf_counter() - start)

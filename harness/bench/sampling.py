@@ -122,7 +122,7 @@ class _Sampler:
         start = self.clock.now_s()
         try:
             step()
-        except Exception as error:  # The case boundary: whatever a subject raises is its result.
+        except Exception as error:  # noqa: BLE001  The case boundary: whatever a subject raises is its result.
             self.error = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             self.trace = traceback.format_exc()
         self.used_s += self.clock.now_s() - start

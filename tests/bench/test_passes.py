@@ -60,7 +60,7 @@ def only_once(tensors):
 def test_value_records_no_graph():
     """The value alone is computed without autograd."""
     (output,) = run(PASSES["value"](setting_for()))
-    assert output.item() == 9.0 and not output.requires_grad
+    assert (output.item(), output.requires_grad) == (9.0, False)
 
 
 def test_forward_records_a_graph():

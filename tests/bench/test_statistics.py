@@ -3,7 +3,7 @@
 import math
 import statistics
 
-import numpy
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +45,7 @@ def test_no_sample_is_misuse():
 @pytest.mark.parametrize("count", [7, 20, 60])
 def test_intervals_cover_the_median_as_often_as_they_say(count):
     """On skewed data (log-normal, as timings are) intervals hold the true median as often as stated."""
-    rng = numpy.random.default_rng(count)
+    rng = np.random.default_rng(count)
     estimates = [median_interval(rng.lognormal(sigma=1.0, size=count)) for _ in range(500)]
     covered = sum(not estimate.excludes(1.0) for estimate in estimates) / 500
     assert covered == pytest.approx(estimates[0].confidence, abs=0.025)
@@ -76,8 +76,8 @@ def test_one_timing_against_one_timing_decides_nothing():
 
 def test_a_clear_ratio_is_seen():
     """A true factor of 1.5 under 20 % common drift is found, and one is outside its interval."""
-    rng = numpy.random.default_rng(1)
-    drift = 1.0 + 0.2 * numpy.arange(30) / 30
+    rng = np.random.default_rng(1)
+    drift = 1.0 + 0.2 * np.arange(30) / 30
     base = drift * rng.normal(1.0, 0.01, 30)
     slower = 1.5 * drift * rng.normal(1.0, 0.01, 30)
     ratio = paired_ratio(slower, base)
@@ -87,7 +87,7 @@ def test_a_clear_ratio_is_seen():
 
 def test_equal_timings_are_not_told_apart():
     """Two samples of the same distribution keep one inside the interval."""
-    rng = numpy.random.default_rng(2)
+    rng = np.random.default_rng(2)
     assert not paired_ratio(rng.lognormal(size=40), rng.lognormal(size=40)).excludes(1.0)
 
 
@@ -98,7 +98,7 @@ def test_pairs_are_cut_to_the_shorter():
 
 def test_an_unpaired_ratio_holds_the_truth():
     """Timings that were not taken together still have a ratio, with a wider interval."""
-    rng = numpy.random.default_rng(3)
+    rng = np.random.default_rng(3)
     ratio = unpaired_ratio(rng.normal(3.0, 0.05, 40), rng.normal(1.0, 0.05, 60))
     assert ratio.excludes(1.0)
     assert not ratio.excludes(3.0)
@@ -141,7 +141,7 @@ def test_two_sizes_have_no_exponent(sizes):
 
 def test_the_exponents_interval_covers_the_truth():
     """With 5 % noise, the 95 % interval holds the true exponent about that often."""
-    rng = numpy.random.default_rng(4)
+    rng = np.random.default_rng(4)
     sizes = [10.0**power for power in range(3, 8)]
     fits = [growth_exponent(sizes, [size * math.exp(rng.normal(0, 0.05)) for size in sizes]) for _ in range(400)]
     covered = sum(not fit.excludes(1.0) for fit in fits) / 400
