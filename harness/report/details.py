@@ -1,0 +1,130 @@
+"""What opens below a case's row: its evidence, as HTML and the figures that go into it.
+
+All HTML comes from templates that escape; the only markup taken as it is, is MathML and the graph's SVG, whose makers
+escape every text themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from jinja2 import Environment
+from markupsafe import Markup
+
+from harness.graph.draw import draw_svg
+from harness.records import Outcome, Run, VerifyRecord
+from harness.report import frames as framed
+from harness.report.mathml import equation_mathml, text_mathml
+from harness.report.panels import CaseFrames, Panel, case_panels
+
+MOST_PASSING = 400
+"""Passing comparisons listed for one case; the rest are counted, and all are in results.parquet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mathematics:
+    """A case's formulae, as MathML; a Python subject has its name instead."""
+
+    function: Markup | None
+    python: str | None
+    definitions: tuple[Markup, ...]
+    gradient: tuple[Markup, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """A case's evidence: HTML, and the figures to draw into it by the ids of their places."""
+
+    html: str
+    figures: Mapping[str, Any]
+
+
+def case_details(run: Run, templates: Environment) -> dict[str, Details]:
+    """Return every case's details by its id, in the order of `cases_frame`."""
+    whole = all_frames(run)
+    verdicts = {record.case: record for record in run.records if isinstance(record, VerifyRecord)}
+    parts = {name: dict(iter(frame.groupby("case", sort=False))) for name, frame in whole.items()}
+    unrun = {str(case): list(jobs["job"]) for case, jobs in _unrun(run).groupby("case", sort=False)}
+    details = {}
+    for case in rows(framed.cases_frame(run)):
+        own = CaseFrames(**{name: groups.get(case.case, whole[name].iloc[:0]) for name, groups in parts.items()})
+        details[case.case] = _details(case, own, verdicts.get(case.case), unrun.get(case.case, []), templates)
+    return details
+
+
+def all_frames(run: Run) -> dict[str, pd.DataFrame]:
+    """Return the frames a case's details are made from, by the names of `CaseFrames`."""
+    return {field.name: getattr(framed, f"{field.name}_frame")(run) for field in fields(CaseFrames)}
+
+
+def rows(frame: pd.DataFrame) -> list[SimpleNamespace]:
+    """Return a frame's rows for a template: columns are attributes, what is missing is None."""
+    return [SimpleNamespace(**row) for row in pa.Table.from_pandas(frame, preserve_index=False).to_pylist()]
+
+
+def mathematics(record: VerifyRecord) -> Mathematics:
+    """Set a case's function, definitions and analytic gradient."""
+    names = [*dict(record.let), *dict(record.gradient)]
+    formula = (record.formula or "").strip()
+    function = None
+    if formula and record.is_expression:
+        function = text_mathml(formula, names) if "\n" in formula else equation_mathml("f", formula)
+    return Mathematics(
+        function=Markup(function) if function else None,  # noqa: S704 - MathML, escaped by its maker
+        python=formula if formula and not record.is_expression else None,
+        definitions=_equations((name, text) for name, text in record.let),
+        gradient=_equations((f"∂f/∂{name}", text) for name, text in record.gradient),
+    )
+
+
+def _equations(pairs: Iterable[tuple[str, str]]) -> tuple[Markup, ...]:
+    return tuple(Markup(equation_mathml(name, text)) for name, text in pairs)  # noqa: S704 - MathML, escaped by its maker
+
+
+def _details(
+    case: SimpleNamespace, own: CaseFrames, verdict: VerifyRecord | None, missing: list[str], templates: Environment
+) -> Details:
+    panels = case_panels(own)
+    findings = rows(own.findings)
+    passing = [row for row in findings if row.outcome == Outcome.PASS and not row.excused]
+    html = templates.get_template("case.html.j2").render(
+        case=case,
+        missing=missing,
+        mathematics=mathematics(verdict) if verdict else None,
+        graph=_drawing(verdict),
+        undeclared=_worst_first(row for row in findings if row.outcome != Outcome.PASS and not row.excused),
+        declared=_worst_first(row for row in findings if row.excused),
+        passing=passing[:MOST_PASSING],
+        passing_left_out=max(0, len(passing) - MOST_PASSING),
+        descents=rows(own.converge),
+        timings=rows(own.timings),
+        scalings=rows(own.scalings),
+        speedups=rows(own.speedups),
+        panels=panels,
+    )
+    return Details(html=html, figures={panel.id: _embedded(panel) for panel in panels})
+
+
+def _drawing(verdict: VerifyRecord | None) -> SimpleNamespace | None:
+    if verdict is None or verdict.graph is None or not verdict.graph.nodes:
+        return None
+    svg = Markup(draw_svg(verdict.graph))  # noqa: S704 - SVG, escaped by its maker
+    return SimpleNamespace(svg=svg, omitted=verdict.graph.omitted)
+
+
+def _embedded(panel: Panel) -> dict[str, Any]:
+    return asdict(panel)["figure"]  # type: ignore[no-any-return]
+
+
+def _worst_first(findings: Iterable[SimpleNamespace]) -> list[SimpleNamespace]:
+    return sorted(findings, key=lambda row: -Outcome(row.outcome).severity)
+
+
+def _unrun(run: Run) -> pd.DataFrame:
+    jobs = framed.jobs_frame(run)
+    return jobs[jobs["outcome"].isna()]

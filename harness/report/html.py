@@ -1,0 +1,168 @@
+"""The report: one HTML page that needs no network, made from a run and from nothing else.
+
+The page's own policy forbids the browser to fetch anything and to run any script but the two embedded here. A case's
+details are embedded compressed and drawn when a reader opens them, so that a page of many cases opens at once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from types import SimpleNamespace
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.records import Outcome, Run
+from harness.report import columns, embed, text
+from harness.report.details import Details, case_details, rows
+from harness.report.frames import (
+    NOT_RUN,
+    cases_frame,
+    counts_frame,
+    detection_frame,
+    findings_frame,
+    jobs_frame,
+    speedups_frame,
+)
+from harness.report.panels import run_panels
+
+RED = (Outcome.FAIL, Outcome.ERROR, Outcome.CRASHED, Outcome.TIMEOUT)
+UNDECIDED = (Outcome.INCONCLUSIVE, Outcome.VACUOUS)
+
+
+def render_html(run: Run) -> str:
+    """Return the whole page as text."""
+    scripts = [embed.plotly_source(), embed.asset("report.js")]
+    return page(run, style=embed.asset("report.css"), plotly=scripts[0], script=scripts[1])
+
+
+def page(run: Run, *, style: str, plotly: str, script: str) -> str:
+    """Return the page with the given style sheet, plotly.js and script embedded."""
+    templates = environment()
+    details = case_details(run, templates)
+    findings, detection = findings_frame(run), detection_frame(run)
+    panels = run_panels(findings, detection)
+    overview = Details(html="", figures={panel.id: panel.figure for panel in panels})
+    return templates.get_template("report.html.j2").render(
+        **summary(run),
+        panels=panels,
+        payloads=[_payload(case, found) for case, found in {"": overview, **details}.items()],
+        speedups=rows(_comparisons(run)),
+        glossary=glossary(),
+        policy=embed.content_policy(plotly, script),
+        style=Markup(style),  # noqa: S704 - our own style sheet
+        script=Markup(script),  # noqa: S704 - our own script
+        plotly=embed.compressed(plotly),
+    )
+
+
+def summary(run: Run) -> dict[str, object]:
+    """Return what the summary and the table of cases show, by the names their templates use."""
+    cases = cases_frame(run)
+    limits = cases["detection_limit"].dropna()
+    listed = rows(cases)
+    return {
+        "run": run,
+        "counts": rows(counts_frame(run)),
+        "cases": listed,
+        "red": [case for case in listed if case.outcome in RED],
+        "undecided": [case for case in listed if case.outcome in UNDECIDED],
+        "not_run": list(run.not_run),
+        "headline": headline(run),
+        "jobs": len(jobs_frame(run)),
+        "median_limit": float(limits.median()) if len(limits) else None,
+        "cases_with_limit": len(limits),
+    }
+
+
+def headline(run: Run) -> SimpleNamespace:
+    """Return the run's result in one sentence, with the outcome that colours it."""
+    tally = {row.outcome: row.cases for row in rows(counts_frame(run))}
+    total = sum(tally.values())
+    red = sum(tally[outcome] for outcome in RED)
+    undecided = sum(tally[outcome] for outcome in UNDECIDED)
+    if red:
+        return SimpleNamespace(outcome="fail", text=f"{red} of {text.count(total, 'case')} went wrong")
+    if undecided:
+        return SimpleNamespace(outcome="inconclusive", text=f"{undecided} of {text.count(total, 'case')} undecided")
+    if not tally[Outcome.PASS]:
+        return SimpleNamespace(outcome="skipped", text="Nothing ran")
+    if tally[Outcome.PASS] == total and not run.not_run:
+        return SimpleNamespace(outcome="pass", text=f"All {text.count(total, 'case')} passed")
+    rest = f"; {text.count(total - tally[Outcome.PASS], 'case')} did not run" if tally[Outcome.PASS] < total else ""
+    return SimpleNamespace(outcome="pass", text=f"{tally[Outcome.PASS]} of {text.count(total, 'case')} passed{rest}")
+
+
+def environment() -> Environment:
+    """Return the templates, which escape everything and refuse a name that is not given."""
+    made = Environment(
+        loader=PackageLoader("harness.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {
+        "number": text.number,
+        "seconds": text.seconds,
+        "memory": text.memory,
+        "ratio": text.ratio,
+        "slug": slug,
+        "sortable": _sortable,
+    }
+    made.globals |= {
+        "count": text.count,
+        "entry": text.entry,
+        "interval_s": text.interval_s,
+        "pair": text.pair,
+        "severity": {outcome.value: outcome.severity for outcome in Outcome},
+        "means": {name: columns.meanings(getattr(columns, name)) for name in _GLOSSARIES},
+        "NOT_RUN": NOT_RUN,
+    }
+    return made
+
+
+def slug(case: str) -> str:
+    """Return a case's id as an HTML id that no two case ids share."""
+    return "case-" + re.sub(r"[^A-Za-z0-9.-]", lambda match: f"_{ord(match[0]):x}_", case)
+
+
+_GLOSSARIES = ("CASES", "COUNTS", "FINDINGS", "CONVERGE", "TIMINGS", "SCALINGS", "SPEEDUPS")
+
+
+def glossary() -> list[tuple[str, str]]:
+    """Return the words a newcomer meets, with what they mean."""
+    return [
+        ("pass", "Error ≤ bar, and the bar is narrow enough that a fault would have been seen."),
+        ("fail", "The two numbers differ by more than their uncertainties allow: the gradient, or a claim, is wrong."),
+        ("inconclusive", "The comparison ran, and its bar is too wide to tell right from wrong."),
+        ("vacuous", "The comparison ran, and would have passed whatever the gradient said, for example a zero."),
+        ("skipped", "Did not run; the reason is given."),
+        ("error", "An exception ended the work before there was an answer."),
+        ("timeout", "Took longer than allowed and was stopped."),
+        ("crashed", "The process that did the work died."),
+        ("not run", "Planned, and never got a result, because the run ended first."),
+        ("declared", "A failure that the case file announces, with a reason. It is shown, and does not turn the case red."),
+        ("oracle", "An independent source of a derivative, such as finite differences or a symbolic derivative."),
+        ("route", "A way to get the subject's own derivative, such as reverse mode or double backward."),
+        ("bar", "Half-width of what is known about a number: truncation, rounding, spread. Not a tolerance someone chose."),
+        ("resolution", "Smallest relative error that a comparison could have noticed."),
+        ("detection limit", "Smallest fault, put into the gradient on purpose, that the checks were seen to catch."),
+        ("digits", "Decimal digits to which two results agree."),
+    ]
+
+
+def _payload(case: str, details: Details) -> SimpleNamespace:
+    content = embed.json_text({"html": details.html, "figures": details.figures})
+    return SimpleNamespace(id=slug(case) if case else "overview", data=embed.compressed(content))
+
+
+def _comparisons(run: Run) -> pd.DataFrame:
+    """Return the comparisons of devices at each case's largest size."""
+    frame = speedups_frame(run)
+    frame = frame[frame["against"] == "the CPU"]
+    largest = frame.groupby("case")["elements"].transform("max")
+    return frame[(frame["elements"] == largest) | frame["elements"].isna()]
+
+
+def _sortable(value: float | None) -> str:
+    """Return a number as the sort key of a table cell; empty sorts last."""
+    return "" if value is None or math.isnan(value) else repr(value)

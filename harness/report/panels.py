@@ -1,0 +1,145 @@
+"""The figures of one case or of the whole run, each with a heading and a sentence that says how to read it.
+
+What is drawn is `figures`' job; this decides which figures a page shows, and where.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from harness.report import figures
+
+OWN_CONTROLS = ("updatemenus", "sliders")
+"""Controls drawn inside a figure; the page has its own, which work by keyboard and read out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A figure as plotly.js takes it, with its words."""
+
+    id: str
+    section: str
+    title: str
+    caption: str
+    figure: dict[str, Any]
+
+    @property
+    def animated(self) -> bool:
+        """Whether the figure has frames to play."""
+        return bool(self.figure.get("frames"))
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, reserved before the figure is drawn so that the page does not jump."""
+        return int(self.figure.get("layout", {}).get("height") or 360)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFrames:
+    """The rows of every frame that belong to one case."""
+
+    findings: pd.DataFrame
+    curves: pd.DataFrame
+    converge: pd.DataFrame
+    trajectory: pd.DataFrame
+    contours: pd.DataFrame
+    fits: pd.DataFrame
+    timings: pd.DataFrame
+    scalings: pd.DataFrame
+    speedups: pd.DataFrame
+
+
+def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
+    """Return the figures of one case; those with nothing to draw are left out."""
+    drawn = (
+        _panel(
+            "step-error",
+            "evidence",
+            "Error against step",
+            "Finite differences have a best step: larger ones cut the series short, smaller ones drown in rounding. "
+            "The error is measured for every step of the ladder; the mark is the step it chose.",
+            figures.step_error_figure(frames.curves),
+        ),
+        _panel(
+            "convergence",
+            "descent",
+            "Descent",
+            "Loss, and distance to the minimum where one is known, after each step. A straight line on this scale is "
+            "linear convergence.",
+            figures.convergence_figure(frames.trajectory, frames.converge),
+        ),
+        *_path_panels(frames),
+        *_fit_panels(frames),
+        _panel(
+            "scaling",
+            "timing",
+            "Time against size",
+            "Median time of a call; bars are intervals of the median. p is the exponent of time ∝ sizeᵖ.",
+            figures.scaling_figure(frames.timings, frames.scalings),
+        ),
+        _panel(
+            "speedup",
+            "timing",
+            "CUDA against CPU",
+            "How many times faster the other device is; below 1 the CPU wins.",
+            figures.speedup_figure(frames.speedups),
+        ),
+    )
+    return tuple(panel for panel in drawn if panel is not None)
+
+
+def run_panels(findings: pd.DataFrame, detection: pd.DataFrame) -> tuple[Panel, ...]:
+    """Return the figures of the whole run; those with nothing to draw are left out."""
+    drawn = (
+        _panel(
+            "run-detection",
+            "run",
+            "Detection limits",
+            "How many cases would notice which relative fault in their gradient; further left is sharper.",
+            figures.detection_figure(detection),
+        ),
+        _panel(
+            "run-digits",
+            "run",
+            "Agreement",
+            "Decimal digits to which gradients and oracles agree; the larger the disc, the more comparisons.",
+            figures.digits_figure(findings),
+        ),
+    )
+    return tuple(panel for panel in drawn if panel is not None)
+
+
+def _path_panels(frames: CaseFrames) -> list[Panel | None]:
+    """Return one figure for each loss surface, with the path of its own descent."""
+    panels = []
+    for number, (descent, surface) in enumerate(frames.contours.groupby("descent", sort=False)):
+        path = frames.trajectory[frames.trajectory["descent"] == descent]
+        caption = "Each line joins points of equal loss; the path is the descent, step by step."
+        panels.append(
+            _panel(f"path-{number}", "descent", f"Path of {descent}", caption, figures.path_figure(surface, path))
+        )
+    return panels
+
+
+def _fit_panels(frames: CaseFrames) -> list[Panel | None]:
+    """Return one animation for each descent that fits a curve."""
+    panels = []
+    for number, (descent, rows) in enumerate(frames.fits.groupby("descent", sort=False)):
+        caption = "The fitted curve as the descent goes on; play it, or move the slider."
+        panels.append(_panel(f"fit-{number}", "descent", f"Fit by {descent}", caption, figures.fit_figure(rows)))
+    return panels
+
+
+def _panel(name: str, section: str, title: str, caption: str, figure: go.Figure | None) -> Panel | None:
+    if figure is None:
+        return None
+    described: dict[str, Any] = json.loads(figure.to_json())
+    if described.get("frames"):
+        for control in OWN_CONTROLS:
+            described["layout"].pop(control, None)
+    return Panel(id=name, section=section, title=title, caption=caption, figure=described)
