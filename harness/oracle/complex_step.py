@@ -16,7 +16,7 @@ STEP = 2.0**-100
 MOST_CALLS = 512
 
 
-class NotAnalytic(Exception):
+class NotAnalyticError(Exception):
     """The subject cannot be evaluated at complex inputs; the message says why."""
 
 
@@ -24,12 +24,12 @@ def complex_step(flat: FlatSubject, cotangents: Tensor) -> Estimate:
     """Differentiate ⟨cotangent, outputs⟩ (C × M) along every coordinate; returns C × N.
 
     Raises:
-        NotAnalytic: saying why.
+        NotAnalyticError: saying why.
     """
     if any(block.complex for block in flat.blocks):
-        raise NotAnalytic("inputs are complex")
+        raise NotAnalyticError("inputs are complex")
     if flat.size > MOST_CALLS:
-        raise NotAnalytic(f"{flat.size} entries are more than {MOST_CALLS}")
+        raise NotAnalyticError(f"{flat.size} entries are more than {MOST_CALLS}")
     columns = []
     for position in range(flat.size):
         shifted = flat.x.to(torch.complex128)
@@ -40,9 +40,9 @@ def complex_step(flat: FlatSubject, cotangents: Tensor) -> Estimate:
         try:
             outputs = flat.call(named)
         except (RuntimeError, NotImplementedError, TypeError) as reason:
-            raise NotAnalytic(str(reason).splitlines()[0]) from reason
+            raise NotAnalyticError(str(reason).splitlines()[0]) from reason
         if not all(output.is_complex() for output in outputs):
-            raise NotAnalytic("an output of complex inputs is not complex")
+            raise NotAnalyticError("an output of complex inputs is not complex")
         columns.append(real_vector([output.imag for output in outputs]) / STEP)
     value = cotangents @ torch.stack(columns, dim=-1)
     reach = cotangents.abs() @ torch.stack(columns, dim=-1).abs()

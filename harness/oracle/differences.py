@@ -130,7 +130,7 @@ def localise(flat: FlatSubject, cotangent: Tensor, gradient: Tensor, direction: 
     evaluate, floor = weighted(flat, cotangent[None])
     support = direction.nonzero()[:, 0]
     while len(support) > 1:
-        halves = support.split(math.ceil(len(support) / 2))
+        halves = torch.split(support, math.ceil(len(support) / 2))
         parts = torch.zeros(len(halves), flat.size, dtype=torch.float64)
         for row, half in zip(parts, halves, strict=True):
             row[half] = direction[half]
@@ -152,7 +152,7 @@ def _note(ladder: Slopes, flat: FlatSubject, directions: Tensor | None) -> str |
         if places and directions is None:
             names = [_place(flat, place) for place in places[:3]]
             notes.append(f"{what} at {', '.join(names)}{' …' if len(places) > 3 else ''}")
-        elif places:
+        elif places and directions is not None:
             notes.append(f"{what} along {len(places)} of {len(directions)} directions")
     return "; ".join(notes) or None
 

@@ -40,3 +40,7 @@ class Estimate:
         """Make an estimate whose bar is one rounding of the value."""
         value = value.to(torch.float64)
         return Estimate(value=value, bar=value.abs() * 2.0**-52, oracle=oracle, origin=origin, independent=independent)
+
+
+class NotSymbolicError(Exception):
+    """This expression, or this size of it, is beyond the symbolic oracle; the message says why."""

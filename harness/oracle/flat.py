@@ -9,7 +9,6 @@ names, shapes or complex numbers.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -150,7 +149,7 @@ class FlatSubject:
             return _row_by_row(function, xs)
         vectorised = torch.func.vmap(function)
         parts = []
-        for chunk in xs.split(rows):
+        for chunk in torch.split(xs, rows):
             try:
                 parts.append(vectorised(chunk).detach())
             except (RuntimeError, ValueError, ArithmeticError):
@@ -194,15 +193,5 @@ def random_signs(
     """Draw entries ±U(low, high), on a lattice of 2^-bits: none can hide a coordinate, and sums never cancel by design."""
     size = torch.rand(shape, generator=generator, dtype=torch.float64) * (high - low) + low
     sign = torch.randint(0, 2, shape, generator=generator, dtype=torch.float64) * 2 - 1
-    return sign * torch.round(size * 2**bits) / 2**bits
-
-
-def power_of_two_below(x: Tensor) -> Tensor:
-    """Round |x| down to a power of two (1 where x is 0), entry by entry."""
-    _, exponent = torch.frexp(x.abs())
-    return torch.where(x == 0, torch.ones_like(x), torch.ldexp(torch.ones_like(x), exponent - 1))
-
-
-def length(shape: tuple[int, ...]) -> int:
-    """Number of entries of a shape."""
-    return math.prod(shape)
+    drawn: Tensor = sign * torch.round(size * 2**bits) / 2**bits
+    return drawn

@@ -196,7 +196,7 @@ def _climb(
 ) -> Tensor:
     """Values at all points of the ladder (D × 2K × C), a few points at a time; NaN outside the domain."""
     values = torch.full((len(directions) * len(signed), len(center)), torch.nan, dtype=torch.float64)
-    for rows in torch.arange(len(values)).split(max(1, CHUNK_ELEMENTS // x.numel())):
+    for rows in torch.split(torch.arange(len(values)), max(1, CHUNK_ELEMENTS // x.numel())):
         moved = x + directions[rows // len(signed)] * signed[rows % len(signed), None]
         inside = torch.ones(len(rows), dtype=torch.bool)
         if low is not None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from harness.case.expression import FUNCTIONS, Expression
 from harness.case.subject import Subject
-from harness.oracle.estimate import Estimate
+from harness.oracle.estimate import Estimate, NotSymbolicError
 from harness.oracle.flat import FlatSubject
 
 MOST_ENTRIES = 24
@@ -29,10 +29,6 @@ MOST_OPERATIONS = 3_000
 DIGITS = 50
 _CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "tau": 2 * sympy.pi}
 _NOT_SMOOTH = frozenset("abs sign floor ceil round trunc maximum minimum max min relu clamp where heaviside sort".split())
-
-
-class NotSymbolic(Exception):
-    """This expression, or this size of it, is beyond the symbolic oracle; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +51,7 @@ class Symbolic:
         """Evaluate the outputs (M) and the gradients of ⟨cotangent, outputs⟩ (C × N) at a point.
 
         Raises:
-            NotSymbolic: saying why.
+            NotSymbolicError: saying why.
         """
         derivation = self._derivation(flat, sizes)
         entries = _entries(self.subject, flat)
@@ -65,7 +61,7 @@ class Symbolic:
                 try:
                     found = derivation.evaluate(*[mp.mpf(v) for v in entries])
                 except (ZeroDivisionError, ValueError, OverflowError) as reason:
-                    raise NotSymbolic(f"the derivative cannot be evaluated here ({reason or 'division by zero'})") from reason
+                    raise NotSymbolicError(f"the derivative cannot be evaluated here ({reason or 'division by zero'})") from reason
                 runs.append([_real(v) for v in found])
         outputs, inputs = derivation.outputs, derivation.inputs
         jacobians = []
@@ -85,23 +81,23 @@ class Symbolic:
         if key not in self._derivations:
             try:
                 self._derivations[key] = _derive(self.subject, flat, sizes)
-            except NotSymbolic as reason:
+            except NotSymbolicError as reason:
                 self._derivations[key] = str(reason)
         found = self._derivations[key]
         if isinstance(found, str):
-            raise NotSymbolic(found)
+            raise NotSymbolicError(found)
         return found
 
 
 def _derive(subject: Subject, flat: FlatSubject, sizes: Mapping[str, int]) -> Derivation:
     """Differentiate the subject's expressions with respect to every differentiable entry."""
     if not subject.expressions:
-        raise NotSymbolic("the subject is not an expression")
+        raise NotSymbolicError("the subject is not an expression")
     if any(value.is_complex() for value in flat.values.values()):
-        raise NotSymbolic("inputs are complex")
+        raise NotSymbolicError("inputs are complex")
     total = sum(value.numel() for value in flat.values.values())
     if total > MOST_ENTRIES:
-        raise NotSymbolic(f"{total} entries are more than {MOST_ENTRIES}")
+        raise NotSymbolicError(f"{total} entries are more than {MOST_ENTRIES}")
     names: dict[str, Any] = dict(sizes)
     symbols: dict[str, list[sympy.Symbol]] = {}
     for name, value in flat.values.items():
@@ -115,10 +111,10 @@ def _derive(subject: Subject, flat: FlatSubject, sizes: Mapping[str, int]) -> De
         results.extend(np.asarray(interpret(expression, names), dtype=object).reshape(-1))
     wanted = [symbol for block in flat.blocks for symbol in symbols[block.name]]
     if len(results) * len(wanted) > MOST_DERIVATIVES:
-        raise NotSymbolic(f"{len(results) * len(wanted)} derivatives are more than {MOST_DERIVATIVES}")
+        raise NotSymbolicError(f"{len(results) * len(wanted)} derivatives are more than {MOST_DERIVATIVES}")
     results = [sympy.sympify(result) for result in results]
     if sum(result.count_ops() for result in results) > MOST_OPERATIONS:
-        raise NotSymbolic(f"the expanded expression has more than {MOST_OPERATIONS} operations")
+        raise NotSymbolicError(f"the expanded expression has more than {MOST_OPERATIONS} operations")
     jacobian = [sympy.diff(result, symbol) for result in results for symbol in wanted]
     ordered = [symbol for name in flat.values for symbol in symbols[name]]
     evaluate = sympy.lambdify(ordered, [*results, *jacobian], modules="mpmath", cse=True)
@@ -158,7 +154,7 @@ def interpret(expression: Expression, names: Mapping[str, Any]) -> Any:
     """Evaluate an expression's tree over object arrays of SymPy expressions.
 
     Raises:
-        NotSymbolic: for what has no symbolic counterpart here.
+        NotSymbolicError: for what has no symbolic counterpart here.
     """
     return _Interpreter(names).visit(expression.tree)
 
@@ -190,7 +186,7 @@ class _Interpreter:
                     return self.names[name]
                 if name in _CONSTANTS:
                     return _CONSTANTS[name]
-                raise NotSymbolic(f"{name} has no symbolic counterpart")
+                raise NotSymbolicError(f"{name} has no symbolic counterpart")
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return -self.visit(operand)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -206,7 +202,7 @@ class _Interpreter:
                 return self.call(name, args, keywords)
             case ast.List(elts=elements) | ast.Tuple(elts=elements):
                 return [self.visit(element) for element in elements]
-        raise NotSymbolic(f"{type(node).__name__} has no symbolic counterpart")
+        raise NotSymbolicError(f"{type(node).__name__} has no symbolic counterpart")
 
     def index(self, node: ast.expr) -> Any:
         match node:
@@ -220,14 +216,14 @@ class _Interpreter:
 
     def call(self, name: str, args: list[ast.expr], keywords: list[ast.keyword]) -> Any:
         if name in _NOT_SMOOTH:
-            raise NotSymbolic(f"{name} is not smooth")
+            raise NotSymbolicError(f"{name} is not smooth")
         values = [self.visit(arg) for arg in args]
         options = {k.arg: _option(self.visit(k.value)) for k in keywords if k.arg is not None}
         if name in _ARRAYS:
             return _tidy(_ARRAYS[name](*[_array(v) for v in values], **options))
         scalar = FUNCTIONS[name].symbolic
         if scalar is None or options:
-            raise NotSymbolic(f"{name} has no symbolic counterpart")
+            raise NotSymbolicError(f"{name} has no symbolic counterpart")
         return _tidy(np.frompyfunc(scalar, len(values), 1)(*[_exact(v) for v in values]))
 
 
@@ -236,7 +232,7 @@ def _number(value: Any) -> Any:
     if isinstance(value, float):
         return sympy.Rational(value)
     if isinstance(value, complex):
-        raise NotSymbolic("complex numbers")
+        raise NotSymbolicError("complex numbers")
     return value
 
 
@@ -298,7 +294,7 @@ def _softmax(a: Any, dim: Any = -1) -> Any:
 
 def _norm(a: Any, p: Any = 2, dim: Any = None, *, keepdim: bool = False) -> Any:
     if p != 2:
-        raise NotSymbolic("norm with p other than 2")
+        raise NotSymbolicError("norm with p other than 2")
     return np.frompyfunc(sympy.sqrt, 1, 1)(_sum(np.asarray(a, dtype=object) ** 2, dim, keepdim=keepdim))
 
 

@@ -237,9 +237,9 @@ def _gradient(
 def _gradient_caller(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[[Tensors, tuple[Tensor, ...]], Any]:
     """Call an analytic gradient with the inputs and, where it takes one, the cotangent; otherwise multiply by it."""
     try:
-        parameters = inspect.signature(fn).parameters
+        parameters = tuple(inspect.signature(fn).parameters)
     except (TypeError, ValueError):
-        parameters = {}
+        parameters = ()
     takes = "cotangent" in parameters or len(parameters) > len(names)
     by_name = _by_name(fn, names)
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -24,8 +25,7 @@ from harness.commands import repeat_command
 from harness.errors import HarnessError
 from harness.graph.trace import trace_graph
 from harness.oracle.flat import real_vector
-from harness.oracle.symbolic import Symbolic
-from harness.records import Curve, Finding, Outcome, VerifyRecord
+from harness.records import Curve, Finding, Graph, Outcome, VerifyRecord
 from harness.verify.claims import check_claims
 from harness.verify.curves import error_curves
 from harness.verify.first import first_order
@@ -34,6 +34,9 @@ from harness.verify.routes import one_line
 from harness.verify.scene import Labels, Scene
 from harness.verify.second import second_order
 from harness.verify.verdict import case_detection_limit, decide, excuse
+
+if TYPE_CHECKING:
+    from harness.oracle.symbolic import Symbolic
 
 POINTS_BY_EFFORT = {"quick": 0.5, "standard": 1.0, "thorough": 4.0}
 """Factor on the number of random points."""
@@ -60,7 +63,11 @@ def verify_subject(
     subject: Subject, points: Sequence[Point], labels: Labels, options: VerifyOptions
 ) -> Checked:
     """Check a subject at every point, in every dtype and order asked for."""
-    symbolic = Symbolic(subject)
+    symbolic = None
+    if subject.expressions:  # SymPy takes a second to import, and has nothing to say about Python code
+        from harness.oracle.symbolic import Symbolic
+
+        symbolic = Symbolic(subject)
     findings: list[Finding] = []
     curves: tuple[Curve, ...] = ()
     for point in points:
@@ -77,7 +84,7 @@ def verify_subject(
 
 
 def _at_point(
-    subject: Subject, point: Point, labels: Labels, options: VerifyOptions, symbolic: Symbolic, *, want_curves: bool
+    subject: Subject, point: Point, labels: Labels, options: VerifyOptions, symbolic: Symbolic | None, *, want_curves: bool
 ) -> tuple[list[Finding], tuple[Curve, ...]]:
     """All checks at one point."""
     scene = Scene(subject, point, labels)
@@ -159,7 +166,7 @@ def verify_case(
     )
 
 
-def _graph(subject: Subject, point: Point):  # noqa: ANN202 - records.Graph | None
+def _graph(subject: Subject, point: Point) -> Graph | None:
     try:
         return trace_graph(subject, point)
     except Exception:  # a drawing is never worth a case's verdict

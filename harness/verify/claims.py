@@ -17,7 +17,7 @@ from harness.oracle.analytic import output_cotangents
 from harness.oracle.flat import real_vector
 from harness.records import Finding, Outcome
 from harness.verify.first import FirstOrder, rounding_of
-from harness.verify.routes import RouteUnavailable, hessian_products, reverse
+from harness.verify.routes import RouteUnavailableError, hessian_products, reverse
 from harness.verify.scene import Scene, number
 
 
@@ -31,7 +31,7 @@ def _check(scene: Scene, claim: Claim, first: FirstOrder) -> Finding:
     what = "claimed value" if claim.kind == "value" else f"claimed {claim.kind} of {claim.name}"
     try:
         truth, bar = _truth(scene, claim, first)
-    except RouteUnavailable as reason:
+    except RouteUnavailableError as reason:
         return scene.finding(what, Outcome.FAIL, f"There is nothing to hold the {what} against: {reason}.")
     numbers = _leaves(claim.numbers)
     if len(numbers) != truth.numel():
@@ -74,7 +74,7 @@ def _truth(scene: Scene, claim: Claim, first: FirstOrder) -> tuple[Tensor, Tenso
     block = next((b for b in scene.flat.blocks if b.name == claim.name), None)
     if claim.kind == "hessian":
         if block is None:
-            raise RouteUnavailable(f"{claim.name} is not a differentiable input")
+            raise RouteUnavailableError(f"{claim.name} is not a differentiable input")
         count = block.stop - block.start
         basis = torch.zeros(count, scene.flat.size, dtype=torch.float64)
         basis[:, block.start : block.stop] = torch.eye(count, dtype=torch.float64)
@@ -83,7 +83,7 @@ def _truth(scene: Scene, claim: Claim, first: FirstOrder) -> tuple[Tensor, Tenso
     if block is not None:
         part = slice(block.start, block.stop)
         if first.gradient is None or first.bar is None:
-            raise RouteUnavailable("there is no gradient")
+            raise RouteUnavailableError("there is no gradient")
         if not scene.scalar:
             ones = torch.ones_like(scene.cotangents[:1])
             _, bars = rounding_of(scene.flat, ones, scene.generator("claims"))
@@ -96,20 +96,20 @@ def _retained(scene: Scene, claim: Claim) -> tuple[Tensor, Tensor]:
     """The gradient retained at a named intermediate value after `.backward()`."""
     intermediates = scene.subject.intermediates
     if intermediates is None:
-        raise RouteUnavailable(f"{claim.name} is neither an input nor an intermediate value")
+        raise RouteUnavailableError(f"{claim.name} is neither an input nor an intermediate value")
     named = {name: value.clone() for name, value in scene.flat.values.items()}
     for block in scene.flat.blocks:
         named[block.name].requires_grad_(True)
     values, outputs = intermediates(named)
     kept = values.get(claim.name or "")
     if kept is None or not kept.requires_grad:
-        raise RouteUnavailable(f"{claim.name} is not an intermediate value with a gradient")
+        raise RouteUnavailableError(f"{claim.name} is not an intermediate value with a gradient")
     kept.retain_grad()
     seeds = output_cotangents(scene.flat, outputs, torch.ones(scene.value.numel(), dtype=torch.float64))
     active = [(o, s) for o, s in zip(outputs, seeds, strict=True) if o.requires_grad]
     torch.autograd.backward([o for o, _ in active], [s for _, s in active])
     if kept.grad is None:
-        raise RouteUnavailable(f"no gradient reached {claim.name}")
+        raise RouteUnavailableError(f"no gradient reached {claim.name}")
     flat = real_vector((kept.grad.detach(),)).to("cpu", torch.float64)
     return flat, 64 * 2.0**-53 * flat.abs()
 

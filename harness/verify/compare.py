@@ -90,7 +90,7 @@ def compare(
         error=float(error[position]),
         bar=float(bar[position]),
         resolution=resolution,
-        digits=agreement(actual[known], expected[known]),
+        digits=agreement(actual[known & smooth], expected[known & smooth]),
         failing=int(wrong.sum()),
         entries=actual.numel(),
     )

@@ -8,29 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from harness.oracle.analytic import ROUNDING_ORIGIN, analytic_gradient
-from harness.oracle.complex_step import NotAnalytic, complex_step
+from harness.oracle.complex_step import NotAnalyticError, complex_step
 from harness.oracle.differences import finite_differences
-from harness.oracle.estimate import Estimate
+from harness.oracle.estimate import Estimate, NotSymbolicError
 from harness.oracle.flat import FlatSubject, random_signs
 from harness.oracle.ladder import Slopes, scales
 from harness.oracle.rounding import rounding_bars
-from harness.oracle.symbolic import NotSymbolic, Symbolic
 from harness.records import Finding, Outcome
 from harness.verify.compare import compare
 from harness.verify.routes import (
     Gradients,
-    RouteUnavailable,
+    RouteUnavailableError,
     backward,
     forward_products,
     one_line,
     reverse,
 )
 from harness.verify.scene import Scene, number
+
+if TYPE_CHECKING:
+    from harness.oracle.symbolic import Symbolic
 
 CHANGED_COTANGENT = -1.75
 """A cotangent is scaled by this to see whether a backward reads it."""
@@ -66,13 +69,13 @@ class FirstOrder:
     """Whether finite differences saw a kink or a jump at the point."""
 
 
-def first_order(scene: Scene, symbolic: Symbolic, *, use_complex_step: bool = False) -> FirstOrder:
+def first_order(scene: Scene, symbolic: Symbolic | None, *, use_complex_step: bool = False) -> FirstOrder:
     """Run every first-order check at a scene."""
     findings: list[Finding] = []
     flat, generator = scene.flat, scene.generator("rounding")
     try:
         gradients = reverse(flat, scene.cotangents)
-    except RouteUnavailable as reason:
+    except RouteUnavailableError as reason:
         return FirstOrder(findings=(scene.finding("reverse", Outcome.FAIL, f"There is no gradient: {reason}."),))
     value_bar, bar = rounding_of(flat, scene.cotangents, generator)
     oracles, ladder, skipped = _oracles(scene, symbolic, value_bar, use_complex_step=use_complex_step)
@@ -114,31 +117,31 @@ def _width(estimate: Estimate) -> float:
 
 
 def _oracles(
-    scene: Scene, symbolic: Symbolic, value_bar: Tensor, *, use_complex_step: bool
+    scene: Scene, symbolic: Symbolic | None, value_bar: Tensor, *, use_complex_step: bool
 ) -> tuple[list[Estimate], Slopes | None, list[Finding]]:
     """Ask every oracle that can answer; findings say which could not, and compare values where an oracle has them."""
     flat, cotangents, findings = scene.flat, scene.cotangents, []
     differences, ladder = finite_differences(flat, cotangents, generator=scene.generator("directions"))
     oracles = [differences]
-    try:
-        value, estimate = symbolic.estimates(flat, cotangents, scene.point.sizes)
-        oracles.append(estimate)
-        findings.append(value_finding(scene, "value ~ symbolic", scene.value, value, value_bar))
-    except NotSymbolic as reason:
-        if scene.subject.expressions:
+    if symbolic is not None:
+        try:
+            value, derivative = symbolic.estimates(flat, cotangents, scene.point.sizes)
+            oracles.append(derivative)
+            findings.append(value_finding(scene, "value ~ symbolic", scene.value, value, value_bar))
+        except NotSymbolicError as reason:
             findings.append(scene.finding("autograd ~ symbolic", Outcome.SKIPPED, f"No symbolic derivative: {reason}."))
     analytic = analytic_gradient(flat, cotangents, generator=scene.generator("analytic"))
     if analytic is not None:
         oracles.append(analytic)
     if scene.subject.reference is not None:
-        findings_reference, estimate = _reference(scene, value_bar)
-        findings += findings_reference
-        if estimate is not None:
-            oracles.append(estimate)
+        about_reference, twin = _reference(scene, value_bar)
+        findings += about_reference
+        if twin is not None:
+            oracles.append(twin)
     if use_complex_step:
         try:
             oracles.append(complex_step(flat, cotangents))
-        except NotAnalytic as reason:
+        except NotAnalyticError as reason:
             findings.append(scene.finding("autograd ~ complex step", Outcome.SKIPPED, f"No complex step: {reason}."))
     return oracles, ladder, findings
 
@@ -154,7 +157,7 @@ def _reference(scene: Scene, value_bar: Tensor) -> tuple[list[Finding], Estimate
     try:
         gradients = reverse(reference, scene.cotangents)
         bar, gradient_bar = rounding_of(reference, scene.cotangents, generator)
-    except RouteUnavailable as reason:
+    except RouteUnavailableError as reason:
         return [scene.finding("autograd ~ reference", Outcome.SKIPPED, f"No gradient: {reason}.")], None
     plain = Estimate(value=value, bar=bar, oracle="reference", origin=ROUNDING_ORIGIN, independent=False)
     findings = [value_finding(scene, "value ~ reference", scene.value, plain, value_bar)]
@@ -271,7 +274,7 @@ def _forward(scene: Scene, gradients: Gradients, bar: Tensor, truth: Estimate | 
     directions = _input_directions(scene)
     try:
         actual = (forward_products(flat, directions) @ cotangents.T).T
-    except RouteUnavailable as reason:
+    except RouteUnavailableError as reason:
         yield scene.finding("forward ~ reverse (adjoint identity)", Outcome.SKIPPED, f"No forward mode: {reason}.")
         return
     # The two modes round the same products in another order: the sum of all bars along d covers either.

@@ -19,7 +19,7 @@ from harness.oracle.rounding import SAFETY, SAMPLES, UNIT_ROUNDOFF
 from harness.records import Finding, Outcome
 from harness.verify.compare import compare
 from harness.verify.first import FirstOrder, rounding_of
-from harness.verify.routes import RouteUnavailable, reverse
+from harness.verify.routes import RouteUnavailableError, reverse
 from harness.verify.scene import Labels, Scene, number
 
 
@@ -48,7 +48,7 @@ def low_precision(
     try:
         actual = reverse(scene.flat, cotangents)
         truth = reverse(flat, cotangents).value
-    except RouteUnavailable as reason:
+    except RouteUnavailableError as reason:
         return (scene.finding(f"{name} ~ float64", Outcome.SKIPPED, f"There is no gradient: {reason}."),)
     value_bar, bar = _bars(flat, cotangents, generator, dtype, first)
     findings = [_value(scene, flat.outputs(flat.x).detach().to("cpu", torch.float64), value_bar, origin, name)]

@@ -1,10 +1,11 @@
 """Ways to get the subject's own derivative: reverse mode (two calls), forward mode, double backward.
 
-A route never judges. Where PyTorch says that a route is not supported, `RouteUnavailable` carries its reason.
+A route never judges. Where PyTorch says that a route is not supported, `RouteUnavailableError` carries its reason.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,12 +15,11 @@ from harness.oracle.analytic import output_cotangents
 from harness.oracle.flat import FlatSubject, real_vector
 
 
-class RouteUnavailable(Exception):
+GradientFunction = Callable[[Tensor], Tensor]
+
+
+class RouteUnavailableError(Exception):
     """This route cannot be taken for this subject; the message is PyTorch's reason, shortened to one line."""
-
-
-class SubjectError(Exception):
-    """The subject itself raised, in its forward or in its backward."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +47,7 @@ def leaves(flat: FlatSubject) -> dict[str, Tensor]:
 def _outputs_with_history(flat: FlatSubject, named: dict[str, Tensor]) -> tuple[Tensor, ...]:
     outputs = flat.call(named)
     if not any(output.requires_grad for output in outputs):
-        raise RouteUnavailable(
+        raise RouteUnavailableError(
             "the result is detached from every input: autograd has no path to differentiate "
             "(an operation such as .detach(), .item(), .numpy(), argmax or a view as integers cut it)"
         )
@@ -55,7 +55,7 @@ def _outputs_with_history(flat: FlatSubject, named: dict[str, Tensor]) -> tuple[
 
 
 def _flat_gradient(
-    flat: FlatSubject, named: dict[str, Tensor], outputs: tuple[Tensor, ...], found: dict[str, Tensor | None]
+    flat: FlatSubject, named: dict[str, Tensor], outputs: tuple[Tensor, ...], found: Mapping[str, Tensor | None]
 ) -> Gradients:
     """Lay named gradients end to end, noting what is missing or has the wrong dtype."""
     parts, missing, faults = [], [], []
@@ -111,9 +111,9 @@ def forward_products(flat: FlatSubject, directions: Tensor) -> Tensor:
     rows = []
     for direction in directions:
         try:
-            _, tangent = torch.func.jvp(flat.outputs, (flat.x,), (direction.to(flat.x.dtype).to(flat.x.device),))
+            tangent = torch.func.jvp(flat.outputs, (flat.x,), (direction.to(flat.x.dtype).to(flat.x.device),))[1]
         except (NotImplementedError, RuntimeError) as reason:
-            raise RouteUnavailable(one_line(reason)) from reason
+            raise RouteUnavailableError(one_line(reason)) from reason
         rows.append(tangent.detach().to("cpu", torch.float64))
     return torch.stack(rows)
 
@@ -126,11 +126,11 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
     x = flat.x.clone().requires_grad_(True)
     outputs = flat.outputs(x)
     if not outputs.requires_grad:
-        raise RouteUnavailable("the result is detached from every input")
+        raise RouteUnavailableError("the result is detached from every input")
     try:
         (first,) = torch.autograd.grad(outputs, x, cotangent.to(outputs.dtype).to(outputs.device), create_graph=True)
     except RuntimeError as reason:
-        raise RouteUnavailable(one_line(reason)) from reason
+        raise RouteUnavailableError(one_line(reason)) from reason
     if not first.requires_grad:
         return torch.zeros(len(directions), flat.size, dtype=torch.float64)
     rows = []
@@ -139,7 +139,7 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
         try:
             (row,) = torch.autograd.grad(first, x, seed, retain_graph=True, allow_unused=True)
         except RuntimeError as reason:
-            raise RouteUnavailable(one_line(reason)) from reason
+            raise RouteUnavailableError(one_line(reason)) from reason
         rows.append(torch.zeros_like(flat.x) if row is None else row)
     return torch.stack(rows).detach().to("cpu", torch.float64)
 
@@ -147,30 +147,29 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
 def forward_over_reverse(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -> Tensor:
     """Forward mode over reverse mode: the same products H·d (D × N) by another path."""
 
-    def gradient(x: Tensor) -> Tensor:
-        return flat_gradient_function(flat, cotangent)(x)
-
+    gradient = flat_gradient_function(flat, cotangent)
     rows = []
     for direction in directions:
         try:
-            _, tangent = torch.func.jvp(gradient, (flat.x,), (direction.to(flat.x.dtype),))
+            tangent = torch.func.jvp(gradient, (flat.x,), (direction.to(flat.x.dtype),))[1]
         except (NotImplementedError, RuntimeError) as reason:
-            raise RouteUnavailable(one_line(reason)) from reason
+            raise RouteUnavailableError(one_line(reason)) from reason
         rows.append(tangent.detach().to("cpu", torch.float64))
     return torch.stack(rows)
 
 
-def flat_gradient_function(flat: FlatSubject, cotangent: Tensor):  # noqa: ANN201 - a closure, typed by its docstring
+def flat_gradient_function(flat: FlatSubject, cotangent: Tensor) -> GradientFunction:
     """Make x ↦ gradient of ⟨cotangent, outputs⟩ (N → N) in a form that vmap and forward mode can transform."""
 
     def value(x: Tensor) -> Tensor:
         outputs = flat.outputs(x)
         return (outputs * cotangent.to(outputs.dtype).to(outputs.device)).sum()
 
-    return torch.func.grad(value)
+    gradient: GradientFunction = torch.func.grad(value)
+    return gradient
 
 
-def plain_gradient_function(flat: FlatSubject, cotangent: Tensor):  # noqa: ANN201 - as above
+def plain_gradient_function(flat: FlatSubject, cotangent: Tensor) -> GradientFunction:
     """Make x ↦ gradient of ⟨cotangent, outputs⟩ (N → N) by plain `torch.autograd.grad`, for subjects torch.func refuses."""
 
     def gradient(x: Tensor) -> Tensor:

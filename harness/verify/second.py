@@ -23,7 +23,7 @@ from harness.records import Finding, Outcome
 from harness.verify.compare import Comparison, compare
 from harness.verify.first import FirstOrder
 from harness.verify.routes import (
-    RouteUnavailable,
+    RouteUnavailableError,
     flat_gradient_function,
     forward_over_reverse,
     hessian_products,
@@ -51,7 +51,7 @@ def second_order(scene: Scene, first: FirstOrder) -> tuple[Finding, ...]:
     try:
         products = double_backward(flat.x).reshape(DIRECTIONS, flat.size)
         own = rounding_bars(double_backward, flat.x, dtypes=(torch.float64,), generator=scene.generator("second bars"))
-    except RouteUnavailable as reason:
+    except RouteUnavailableError as reason:
         return (scene.finding("double backward", Outcome.SKIPPED, f"No second derivative: {reason}.", order=2),)
     bar = own[torch.float64].reshape(DIRECTIONS, flat.size)
     size = 0.0 if first.gradient is None else float(first.gradient[0].abs().max())
@@ -75,7 +75,7 @@ def _against_forward(
     check = "double backward ~ forward over reverse"
     try:
         other = forward_over_reverse(scene.flat, scene.cotangents[0], directions)
-    except RouteUnavailable as reason:
+    except RouteUnavailableError as reason:
         yield scene.finding(check, Outcome.SKIPPED, f"No forward over reverse mode: {reason}.", order=2)
         return
     found = compare(products, other, 2 * bar, required=scene.required(2), zero_scale=max(size, 1e-300))
