@@ -35,7 +35,9 @@ SEED_ITEMS = {
     "ln z by its series": ["log-by-artanh-series", "log-by-artanh-series-errors", "log-by-twenty-terms"],
     "1/sqrt(x)": ["inverse-square-root"],
     "bit trick": ["inverse-square-root-bits", "inverse-square-root-bits-newton", "inverse-square-root-bits-converged"],
-    "chain of b, c, d, L": ["two-path-chain"],
+    "product of x and y": ["product-of-two"],
+    "stacked tensors": ["stacked-tensors"],
+    "chain of b, c, d, L": ["two-path-chain", "edges-into-a-sum"],
     "printed tensors": [
         "elementwise-arithmetic",
         "broadcast-scalar",
