@@ -50,20 +50,42 @@ class EffortName(StrEnum):
     THOROUGH = "thorough"
 
 
-Paths = Annotated[list[str] | None, typer.Argument(help="Case files, and folders of them; the folder `cases` if none is given.")]
-Keyword = Annotated[str | None, typer.Option("-k", metavar="EXPR", help="Cases whose id or title matches, as pytest's -k.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="T", help="Cases with this tag; repeat it for several.")]
+Paths = Annotated[
+    list[str] | None, typer.Argument(help="Case files, and folders of them; the folder `cases` if none is given.")
+]
+Keyword = Annotated[
+    str | None, typer.Option("-k", metavar="EXPR", help="Cases whose id or title matches, as pytest's -k.")
+]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="T", help="Cases with this tag; repeat it for several.")
+]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run directory. (default: reports/TIME-COMMAND)")]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="Seed of every random draw.")]
-Devices = Annotated[DeviceName, typer.Option(help="Where subjects run. Benchmarks on cpu also time CUDA where there is one.")]
-Strict = Annotated[bool | None, typer.Option("--strict/--no-strict", help="Fail on what is undecided. (default: on if CI is set)")]
+Devices = Annotated[
+    DeviceName, typer.Option(help="Where subjects run. Benchmarks on cpu also time CUDA where there is one.")
+]
+Strict = Annotated[
+    bool | None, typer.Option("--strict/--no-strict", help="Fail on what is undecided. (default: on if CI is set)")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes. (default: one per core)")]
-Trusted = Annotated[list[str] | None, typer.Option("--trust", metavar="X", help="Package or folder whose Python code may run; repeatable.")]
-Timeout = Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Seconds a job may take. (default: 300; a benchmark 900)")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes. (default: one per core)")
+]
+Trusted = Annotated[
+    list[str] | None,
+    typer.Option("--trust", metavar="X", help="Package or folder whose Python code may run; repeatable."),
+]
+Timeout = Annotated[
+    float | None, typer.Option(min=0.1, metavar="S", help="Seconds a job may take. (default: 300; a benchmark 900)")
+]
 Memory = Annotated[float, typer.Option(min=0.01, metavar="GIB", help="Memory a job may take, in GiB.")]
-Quick = Annotated[bool | None, typer.Option("--quick/--full", help="Length of the timing pass. (default: quick for run, full for bench)")]
-Efforts = Annotated[EffortName | None, typer.Option(help="How hard verification looks. (default: standard; quick for bench)")]
+Quick = Annotated[
+    bool | None,
+    typer.Option("--quick/--full", help="Length of the timing pass. (default: quick for run, full for bench)"),
+]
+Efforts = Annotated[
+    EffortName | None, typer.Option(help="How hard verification looks. (default: standard; quick for bench)")
+]
 
 
 def _command(name: str, kinds: tuple[Kind, ...], summary: str) -> Callable[..., None]:
@@ -71,6 +93,7 @@ def _command(name: str, kinds: tuple[Kind, ...], summary: str) -> Callable[..., 
 
     def command(
         paths: Paths = None,
+        *,
         keyword: Keyword = None,
         tag: Tags = None,
         out: Out = None,
@@ -137,7 +160,7 @@ def schema() -> None:
     sys.stdout.write(schema_text())
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  the form of an option's callback
     if wanted:
         from importlib.metadata import version
 
@@ -147,6 +170,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    *,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,

@@ -1,8 +1,8 @@
 """How a run looks in a terminal: progress while it lasts, a table when it is over.
 
-Progress goes to standard error and only to a terminal; the table goes to standard output, plain when that is a file or a pipe.
-Everything a case file or a subject says is shown as text, never read as markup. What is computed from records here
-is only which finding is the worst and what is left to say about a row.
+Progress goes to standard error and only to a terminal; the table goes to standard output, plain when that is a file or
+a pipe. Everything a case file or a subject says is shown as text, never read as markup. What is computed from records
+here is only which finding is the worst and what is left to say about a row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -88,9 +88,9 @@ class _Field(TextColumn):
         super().__init__("")
         self._name = name
 
-    def render(self, task: object) -> Text:  # type: ignore[override]
+    def render(self, task: Task) -> Text:
         """Return the task's text, cut rather than wrapped."""
-        text: Text = task.fields[self._name].copy()  # type: ignore[attr-defined]
+        text: Text = task.fields[self._name].copy()
         text.truncate(60, overflow="ellipsis")
         return text
 
@@ -117,7 +117,7 @@ def count_text(counts: Counter[Outcome]) -> Text:
 
 
 def worst_finding(record: VerifyRecord) -> Finding | None:
-    """Return the finding that best says why a case is not green: of the worst outcome, the one furthest outside its bar."""
+    """Return what best says why a case is not green: of the findings with its outcome, the one furthest off its bar."""
     open_findings = [f for f in record.findings if f.excused is None and f.outcome is record.outcome]
     return max(open_findings, key=_excess, default=None)
 
@@ -193,7 +193,13 @@ def _details(record: CaseRecord) -> RenderableType:
 
 def _place(finding: Finding) -> str:
     """Say what was compared, and where."""
-    parts = [finding.check, finding.point, finding.dims, finding.dtype, "" if finding.device == "cpu" else finding.device]
+    parts = [
+        finding.check,
+        finding.point,
+        finding.dims,
+        finding.dtype,
+        "" if finding.device == "cpu" else finding.device,
+    ]
     return " · ".join(part for part in parts if part)
 
 

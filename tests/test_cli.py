@@ -160,7 +160,8 @@ def test_misuse_is_a_message(here, harness, arguments, expected, said):
     Path("empty").mkdir()
     code, out, err = harness("verify", *arguments)
     assert (code, out) == (expected, "")
-    assert said in err and "Traceback" not in err
+    assert said in err
+    assert "Traceback" not in err
 
 
 def test_a_wrong_case_file_has_positions(here, harness):
@@ -169,7 +170,9 @@ def test_a_wrong_case_file_has_positions(here, harness):
     Path("two.yaml").write_text(GOOD.replace("case: square", "case: other").replace("sum(", "summ("))
     code, _, err = harness("verify", "one.yaml", "two.yaml", "--out", "out")
     assert code == ExitCode.USAGE
-    assert "one.yaml:2:1: " in err and "two.yaml:4:11: " in err and "Traceback" not in err
+    assert "one.yaml:2:1: " in err
+    assert "two.yaml:4:11: " in err
+    assert "Traceback" not in err
 
 
 def test_json_is_all_there_is_on_standard_output(here):
@@ -197,7 +200,8 @@ def test_an_interrupt_leaves_a_whole_report(here, number):
     assert (process.returncode, "Traceback" in err) == (ExitCode.INTERRUPTED, False)
     assert [(r.case, r.outcome) for r in made.records] == [("square", Outcome.PASS)]
     assert (made.footer.interrupted, made.not_run) == (True, ("verify hang",))
-    assert "1 not run (verify hang)" in out and {path.name for path in (here / "out").iterdir()} >= ARTEFACTS
+    assert "1 not run (verify hang)" in out
+    assert {path.name for path in (here / "out").iterdir()} >= ARTEFACTS
     assert not alive(int((here / "hang.pid").read_text()))
 
 
@@ -228,7 +232,9 @@ def until(process, condition, tries=1200):
         except subprocess.TimeoutExpired:
             continue
         break
-    raise AssertionError(f"never came true; the process said: {process.stderr.read() if process.poll() is not None else ''}")
+    raise AssertionError(
+        f"never came true; the process said: {process.stderr.read() if process.poll() is not None else ''}"
+    )
 
 
 def alive(pid):

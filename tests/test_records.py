@@ -76,7 +76,7 @@ def test_text_without_utf8_is_replaced():
 @pytest.mark.parametrize("line", ["", "{", "[]", '{"kind": "verity"}', '{"kind": "verify"}', "null"])
 def test_refuses_what_is_no_record(line):
     """Damage is an error, never a half-filled record."""
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="validation error"):
         decode(line)
 
 

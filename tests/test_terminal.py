@@ -22,8 +22,8 @@ def record(outcome=Outcome.PASS, *findings, **changes):
 def run_of(*records, planned=("verify a",), interrupted=False):
     """A run of some records."""
     environment = Environment(
-        python="3", platform="", cpu="", cpu_count=1, memory_bytes=None, torch="2", torch_threads=1, numpy="2", cuda=None,
-        cuda_missing="", harness="0", git_commit=None,
+        python="3", platform="", cpu="", cpu_count=1, memory_bytes=None, torch="2", torch_threads=1, numpy="2",
+        cuda=None, cuda_missing="", harness="0", git_commit=None,
     )  # fmt: skip
     header = RunHeader(run="r", started="", command="", seed=0, planned=planned, environment=environment)
     footer = RunFooter(finished="", duration_s=1.5, interrupted=interrupted, exit_code=0)
@@ -45,7 +45,8 @@ def test_a_green_case_is_one_row(printed):
     """What passed needs no further words than its row: digits, detection limit, time."""
     shown = printed(run_of(record(Outcome.PASS, finding(Outcome.PASS, 0.1, digits=15.25), detection_limit=1e-12)))
     row = next(line for line in shown.splitlines() if line.startswith("verify a"))
-    assert row.split()[2:6] == ["pass", "15.2", "1e-12", "0.0"] and shown.count("verify a") == 1
+    assert row.split()[2:6] == ["pass", "15.2", "1e-12", "0.0"]
+    assert shown.count("verify a") == 1
 
 
 def test_a_red_case_is_expanded(printed):
@@ -69,7 +70,8 @@ def test_what_did_not_run_is_shown(printed):
 def test_many_not_run_are_cut(printed):
     """A long list says how much it leaves out."""
     shown = printed(run_of(planned=tuple(f"verify {n}" for n in range(25))))
-    assert "25 not run" in shown and "and 5 more" in " ".join(shown.split())
+    assert "25 not run" in shown
+    assert "and 5 more" in " ".join(shown.split())
 
 
 def test_an_interrupted_run_says_so(printed):
@@ -87,7 +89,8 @@ def test_descents_are_told_apart_by_seed(printed):
         for seed in (0, 1)
     ]  # fmt: skip
     shown = printed(run_of(*descents))
-    assert "converge a[0] seed 1" in shown and "seed 0" not in shown
+    assert "converge a[0] seed 1" in shown
+    assert "seed 0" not in shown
 
 
 def test_counts_name_every_outcome_there_is():
@@ -99,7 +102,8 @@ def test_counts_name_every_outcome_there_is():
 def test_the_worst_finding_may_have_no_size(odd):
     """A failure without a finite error comes before one that is off by a number."""
     worst = worst_finding(record(Outcome.FAIL, finding(Outcome.FAIL, 7.0), finding(Outcome.FAIL, odd)))
-    assert worst is not None and worst.error is odd
+    assert worst is not None
+    assert worst.error is odd
 
 
 def test_excused_findings_are_not_the_worst():

@@ -50,7 +50,7 @@ def version_of(package: str) -> str | None:
 
 
 def git_commit(path: Path) -> str | None:
-    """Return the commit of the repository a path lies in, with "+changes" where files differ from it; None outside of one."""
+    """Return the commit of the repository a path lies in, "+changes" added where files differ; None outside of one."""
     folder = path if path.is_dir() else path.parent
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:

@@ -1,8 +1,8 @@
 """Plan → records: every job in a process of its own, with a time limit and a memory cap.
 
-A job that hangs, crashes or eats memory becomes a record and never takes the others down. Benchmarks run last, one at a time
-with nothing beside them, and only for cases whose verification passed. What a job does is `work`'s, what happens to its
-records is `run`'s.
+A job that hangs, crashes or eats memory becomes a record and never takes the others down. Benchmarks run last, one at a
+time with nothing beside them, and only for cases whose verification passed. What a job does is `work`'s, what happens
+to its records is `run`'s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -32,6 +32,11 @@ Records = tuple[CaseRecord, ...]
 OnRunning = Callable[[tuple[str, ...]], None]
 """Told the names of the jobs now running, whenever they change."""
 
+
+def untold(_: object) -> None:
+    """Hear of something and do nothing: the default of every callback."""
+
+
 WORKER = "harness-worker"
 _STOP_S = 10.0
 """Longest to wait for stopped workers; they are killed after three seconds (pebble)."""
@@ -43,8 +48,8 @@ def execute(
     *,
     work: Work = run_job,
     output: Path | None = None,
-    on_running: OnRunning = lambda names: None,
-) -> Iterator[Records]:
+    on_running: OnRunning = untold,
+) -> Generator[Records, None, None]:
     """Do jobs, and yield each job's records as it ends.
 
     Args:
@@ -110,7 +115,7 @@ def _why_not_timed(outcomes: list[Outcome]) -> str | None:
 
 def _run(
     jobs: Sequence[Job], options: RunOptions, work: Work, output: Path | None, on_running: OnRunning, *, alone: bool
-) -> Iterator[Records]:
+) -> Generator[Records, None, None]:
     """Do jobs of one phase, here or in workers; `alone` is one at a time with all threads."""
     if options.inline:
         for job in jobs:
@@ -134,7 +139,7 @@ class _Workers:
         self._on_running = on_running
         self._running: dict[Future[Records], tuple[Job, float]] = {}
 
-    def run(self, jobs: Sequence[Job], workers: int) -> Iterator[Records]:
+    def run(self, jobs: Sequence[Job], workers: int) -> Generator[Records, None, None]:
         """Do jobs in at most `workers` processes at a time; stops those running if the caller stops listening."""
         warm_up({job.kind for job in jobs})
         waiting = deque(jobs)
@@ -151,7 +156,8 @@ class _Workers:
 
     def _start(self, job: Job) -> None:
         limit_s = self._options.limit_s(job.kind)
-        start = concurrent.process(name=WORKER, daemon=False, timeout=limit_s, context=_context())
+        # pebble's annotations call the last argument mp_context, but "context" is the one it reads.
+        start = concurrent.process(name=WORKER, daemon=False, timeout=limit_s, context=_context())  # type: ignore[call-overload]
         call = partial(self._target, job, self._options, self._surroundings)
         self._running[start(call)()] = (job, time.perf_counter())
 

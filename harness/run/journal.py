@@ -106,7 +106,8 @@ def read_run(directory: str | Path) -> Run:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"Cannot read results: path={str(path)!r} {_reason(error)}. Name the directory of a run, such as reports/latest."
+            f"Cannot read results: path={str(path)!r} {_reason(error)}. "
+            "Name the directory of a run, such as reports/latest."
         ) from error
     records = _records(path, content)
     headers = [record for record in records if isinstance(record, RunHeader)]
@@ -150,8 +151,8 @@ def _check_version(path: Path, line: bytes) -> None:
     version = first.get("version")
     if version != RECORD_VERSION:
         raise UsageError(
-            f"Cannot read results: {path}: version={version!r} is not the version {RECORD_VERSION} this program writes. "
-            "Use the program's version that wrote it, or run again."
+            f"Cannot read results: {path}: version={version!r} is not {RECORD_VERSION}, which this program writes. "
+            "Use the version of the program that wrote it, or run again."
         )
 
 

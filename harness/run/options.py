@@ -11,7 +11,7 @@ Device = Literal["cpu", "cuda", "all"]
 Effort = Literal["quick", "standard", "thorough"]
 
 TIMEOUT_S: dict[Kind, float] = {"verify": 300.0, "converge": 300.0, "benchmark": 900.0}
-"""Longest a job may take when no `timeout_s` is given: far above what shipped cases need, so that it ends only hangs."""
+"""Longest a job may take when no `timeout_s` is given: far above what shipped cases need, so that only hangs end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

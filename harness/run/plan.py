@@ -18,8 +18,8 @@ OneDevice = Literal["cpu", "cuda"]
 class Job:
     """One piece of work that stands or falls alone: it can hang or crash without touching another.
 
-    `entry` is the position under the case's `converge`, None for other kinds. A benchmark on "cpu" sets the CPU against the
-    CUDA device by itself, where there is one.
+    `entry` is the position under the case's `converge`, None for other kinds. A benchmark on "cpu" sets the CPU against
+    the CUDA device by itself, where there is one.
     """
 
     name: str
@@ -32,8 +32,8 @@ class Job:
 def plan(cases: Sequence[Case], options: RunOptions) -> tuple[Job, ...]:
     """Return the jobs of a run: case by case its verification, then its descents; all benchmarks at the end.
 
-    A benchmark needs its case verified in the same run, so asking for benchmarks alone plans the verification of the cases
-    that declare one.
+    A benchmark needs its case verified in the same run, so asking for benchmarks alone plans the verification of the
+    cases that declare one.
     """
     devices: tuple[OneDevice, ...] = ("cpu", "cuda") if options.device == "all" else (options.device,)
     early = [job for case in cases for device in devices for job in _checks(case, device, options)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from harness.case.trust import Trust
 from harness.errors import NothingToRunError, UsageError
 from harness.records import CaseRecord, ExitCode, Outcome, Run, RunFooter, RunHeader
 from harness.run.environment import environment
-from harness.run.execute import OnRunning, execute, warm_up
+from harness.run.execute import OnRunning, execute, untold, warm_up
 from harness.run.journal import FILE_NAME, Journal
 from harness.run.options import RunOptions
 from harness.run.plan import Job, plan
@@ -56,14 +56,14 @@ def run(
     paths: Sequence[str | Path],
     options: RunOptions,
     *,
-    on_plan: OnPlan = lambda jobs: None,
-    on_record: OnRecord = lambda record: None,
-    on_running: OnRunning = lambda names: None,
+    on_plan: OnPlan = untold,
+    on_record: OnRecord = untold,
+    on_running: OnRunning = untold,
 ) -> Run:
     """Do what `options` ask with the cases of `paths`.
 
-    An interrupt (Ctrl-C, SIGTERM) stops the workers and ends the run early; what was done by then is returned and in the
-    journal, closed by a footer that says so.
+    An interrupt (Ctrl-C, SIGTERM) stops the workers and ends the run early; what was done by then is returned and in
+    the journal, closed by a footer that says so.
 
     Args:
         paths: case files and folders of them.
@@ -101,7 +101,9 @@ def run(
                     on_record(record)
         except KeyboardInterrupt:
             interrupted = True
-        finished = _finish(Run(header=header, records=tuple(records), footer=None), options, started, interrupted)
+        finished = _finish(
+            Run(header=header, records=tuple(records), footer=None), options, started, interrupted=interrupted
+        )
         if journal is not None and finished.footer is not None:
             journal.write(finished.footer)
     _remove_empty(output)
@@ -109,7 +111,7 @@ def run(
 
 
 def default_directory(command: str, root: Path = Path("reports")) -> Path:
-    """Return a new run directory's path, by the time in UTC: reports/20260131-235959-verify, with -2, … if it exists."""
+    """Return a new run directory's path, by the time in UTC: reports/20260131-235959-verify, or that with -2."""
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{command}"
     candidates = (root / (name if number == 1 else f"{name}-{number}") for number in range(1, 1000))
     return next(path for path in candidates if not path.exists())
@@ -163,7 +165,7 @@ def _journal(options: RunOptions, header: RunHeader) -> Iterator[Journal | None]
 
 def _execute(
     jobs: tuple[Job, ...], options: RunOptions, output: Path | None, on_running: OnRunning
-) -> Iterator[CaseRecord]:
+) -> Generator[CaseRecord, None, None]:
     with closing(execute(jobs, options, output=output, on_running=on_running)) as done:
         for records in done:
             yield from records
@@ -175,7 +177,7 @@ def _keep(record: CaseRecord, records: list[CaseRecord], journal: Journal | None
         journal.write(record)
 
 
-def _finish(run: Run, options: RunOptions, started: float, interrupted: bool) -> Run:
+def _finish(run: Run, options: RunOptions, started: float, *, interrupted: bool) -> Run:
     """Return the run with its footer."""
     footer = RunFooter(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -190,7 +192,7 @@ def _finish(run: Run, options: RunOptions, started: float, interrupted: bool) ->
 def _terminable() -> Iterator[None]:
     """Let SIGTERM end the run as Ctrl-C does; signals belong to the main thread, elsewhere nothing changes."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():

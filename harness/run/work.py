@@ -1,7 +1,7 @@
 """What happens inside a job: the part that does the work is called, and whatever goes wrong becomes a record.
 
-This is the outermost case boundary. The parts are imported here, when the first job of their kind runs, so that planning and
-reading results need no torch. Processes, time limits and memory caps are `execute`'s job.
+This is the outermost case boundary. The parts are imported here, when the first job of their kind runs, so that
+planning and reading results need no torch. Processes, time limits and memory caps are `execute`'s job.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from harness.run.plan import Job
 if TYPE_CHECKING:
     from harness.case.trust import Trust
 
-PARTS: dict[Kind, str] = {"verify": "harness.verify.check", "converge": "harness.converge.run", "benchmark": "harness.bench.run"}
+PARTS: dict[Kind, str] = {
+    "verify": "harness.verify.check",
+    "converge": "harness.converge.run",
+    "benchmark": "harness.bench.run",
+}
 """The module that does each kind of job; the server that workers are forked from imports those a run needs."""
 
 
@@ -33,7 +37,7 @@ def run_job(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
     start = time.perf_counter()
     try:
         records = _device_missing(job, options) or _do(job, options)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the outermost case boundary: all of it goes on record
         records = (
             blank_record(
                 job,
@@ -84,9 +88,7 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
     if job.kind == "verify":
         from harness.verify.check import verify_case
 
-        return (
-            verify_case(job.case, trust=trust, seed=options.seed, effort=options.effort, device=job.device),
-        )
+        return (verify_case(job.case, trust=trust, seed=options.seed, effort=options.effort, device=job.device),)
     if job.kind == "converge":
         from harness.converge.run import converge_case
 

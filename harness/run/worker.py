@@ -1,8 +1,8 @@
 """The inside of a worker process: how it is set up before its one job.
 
-Each job has a process of its own, forked from a server process that imported everything once (`preload`), so that a fork
-costs hundredths of a second and no job meets what another left behind. Starting, limiting and reaping the processes is
-`execute`'s job.
+Each job has a process of its own, forked from a server process that imported everything once (`preload`), so that a
+fork costs hundredths of a second and no job meets what another left behind. Starting, timing and reaping the processes
+is `execute`'s job.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _NO_MEMORY = ("MemoryError", "can't allocate memory", "CUDA out of memory", "std
 class Surroundings:
     """What a worker process gives its job.
 
-    `single_thread`: torch computes in one thread, as it must where workers share the cores. `output`: file that takes over
-    standard output and error, so that subjects that print disturb no one; None sends both to standard error.
+    `single_thread`: torch computes in one thread, as it must where workers share the cores.
+    `output`: file that takes over standard output and error, so that subjects that print disturb no one; None sends
+    both to standard error.
     """
 
     single_thread: bool

@@ -26,7 +26,9 @@ def repository(tmp_path):
 def test_the_machine_is_described():
     """Processor, cores and memory are known here."""
     made = environment()
-    assert made.cpu and made.cpu_count > 0 and made.memory_bytes > 2**20
+    assert made.cpu
+    assert made.cpu_count > 0
+    assert made.memory_bytes > 2**20
 
 
 def test_versions_are_those_installed():

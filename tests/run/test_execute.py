@@ -36,7 +36,8 @@ def test_every_job_has_its_record(ended):
 def test_a_good_case_is_not_touched(ended):
     """The evidence of a case is whole although its neighbours crashed."""
     record = ended[0]["square"]
-    assert record.outcome is Outcome.PASS and record.findings
+    assert record.outcome is Outcome.PASS
+    assert record.findings
 
 
 def test_a_hang_ends_at_the_time_limit(ended):
@@ -56,26 +57,30 @@ def test_a_hang_lasts_as_long_as_the_limit(ended):
 def test_leaving_with_status_zero_is_a_crash(ended):
     """os._exit(0) must not pass for an orderly end, nor wait for the time limit."""
     record = ended[0]["leave"]
-    assert record.outcome is Outcome.CRASHED and "status 0" in record.message
+    assert record.outcome is Outcome.CRASHED
+    assert "status 0" in record.message
 
 
 def test_a_signal_is_named(ended):
     """A segmentation fault or a kill says which it was."""
     record = ended[0]["crash"]
-    assert record.outcome is Outcome.CRASHED and "SIGKILL" in record.message
+    assert record.outcome is Outcome.CRASHED
+    assert "SIGKILL" in record.message
 
 
 def test_eating_memory_ends_at_the_cap(ended):
     """Allocating without end is a crash that names the cap and its option."""
     record = ended[0]["eat"]
-    assert record.outcome is Outcome.CRASHED and "0.5 GiB (--memory)" in record.message
+    assert record.outcome is Outcome.CRASHED
+    assert "0.5 GiB (--memory)" in record.message
 
 
 @pytest.mark.parametrize(("case", "said"), [("fail", "no such luck"), ("stop", "SystemExit")])
 def test_an_exception_is_an_error_with_its_reason(ended, case, said):
     """What a subject raises, sys.exit included, is in its record."""
     record = ended[0][case]
-    assert record.outcome is Outcome.ERROR and said in record.message
+    assert record.outcome is Outcome.ERROR
+    assert said in record.message
 
 
 def test_every_record_can_be_repeated(ended):

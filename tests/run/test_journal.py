@@ -44,7 +44,7 @@ def test_makes_its_folder(tmp_path):
 
 
 def test_every_torn_end_is_survived(written, header):
-    """Wherever after its first line a journal is cut, the finished lines before the cut are kept and the rest is dropped."""
+    """Wherever after its first line a journal is cut, the finished lines are kept and the rest is dropped."""
     path = written / FILE_NAME
     content = path.read_bytes()
     first = content.index(b"\n") + 1
@@ -96,5 +96,5 @@ def test_another_file_is_refused(tmp_path, content):
 
 def test_a_missing_directory_is_named(tmp_path):
     """The message has the path that does not exist."""
-    with pytest.raises(UsageError, match="elsewhere.*does not exist"):
+    with pytest.raises(UsageError, match=r"elsewhere.*does not exist"):
         read_run(tmp_path / "elsewhere")

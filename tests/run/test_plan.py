@@ -45,7 +45,8 @@ def test_all_devices_tell_their_jobs_apart(loaded):
     """A job's name is unique in its run, or its records could not be matched to the plan."""
     jobs = plan(loaded[:1], RunOptions(kinds=("verify", "converge", "benchmark"), device="all"))
     assert names(jobs) == [
-        "verify square", "converge square[0]", "verify square on cuda", "converge square[0] on cuda", "benchmark square",
+        "verify square", "converge square[0]", "verify square on cuda", "converge square[0] on cuda",
+        "benchmark square",
     ]  # fmt: skip
 
 

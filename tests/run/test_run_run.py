@@ -117,7 +117,8 @@ def test_default_directories_never_collide(tmp_path):
     first = default_directory("verify", tmp_path)
     first.mkdir()
     second = default_directory("verify", tmp_path)
-    assert second != first and second.name.endswith(("-verify", "-verify-2"))
+    assert second != first
+    assert second.name.endswith(("-verify", "-verify-2"))
 
 
 def test_latest_leads_to_the_newest_run(tmp_path):
@@ -146,7 +147,8 @@ def test_the_python_entry(cases):
 @pytest.mark.parametrize("name", harness.__all__)
 def test_public_names_are_there(name):
     """Every public name can be had, and is listed."""
-    assert getattr(harness, name) is not None and name in dir(harness)
+    assert getattr(harness, name) is not None
+    assert name in dir(harness)
 
 
 def test_an_unknown_name_is_refused():

@@ -71,4 +71,5 @@ def test_untrusted_code_is_not_run(cases):
     folder = cases("leave")  # would end this very process
     (job,) = plan(load_cases([folder]), RunOptions())
     (record,) = run_job(job, RunOptions())
-    assert record.outcome is Outcome.ERROR and "trust" in record.message
+    assert record.outcome is Outcome.ERROR
+    assert "trust" in record.message
