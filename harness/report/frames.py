@@ -1,11 +1,12 @@
 """The frames of a run: every table and figure of a report is made from these and from nothing else.
 
-The public face of `tables` (the records' own rows) and `summary` (what they come to); the columns of each frame, with
-their types and meanings, are declared in `columns`.
+The public face of `tables` (the records' own rows), `summary` (what they come to) and `speedups`; the columns of each
+frame, with their types and meanings, are declared in `columns`.
 """
 
 from __future__ import annotations
 
+from harness.report.speedups import speedups_frame
 from harness.report.summary import (
     NOT_RUN,
     cases_frame,
@@ -13,7 +14,6 @@ from harness.report.summary import (
     detection_frame,
     jobs_frame,
     results_frame,
-    speedups_frame,
 )
 from harness.report.tables import (
     contours_frame,

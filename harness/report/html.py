@@ -26,10 +26,8 @@ from harness.report.frames import (
     jobs_frame,
     speedups_frame,
 )
+from harness.report.headline import RED, UNDECIDED, headline
 from harness.report.panels import run_panels
-
-RED = (Outcome.FAIL, Outcome.ERROR, Outcome.CRASHED, Outcome.TIMEOUT)
-UNDECIDED = (Outcome.INCONCLUSIVE, Outcome.VACUOUS)
 
 
 def render_html(run: Run) -> str:
@@ -52,53 +50,39 @@ def page(run: Run, *, style: str, plotly: str, script: str) -> str:
         speedups=rows(_comparisons(run)),
         glossary=glossary(),
         policy=embed.content_policy(plotly, script),
-        style=Markup(style),  # noqa: S704 - our own style sheet
-        script=Markup(script),  # noqa: S704 - our own script
+        style=Markup(style),
+        script=Markup(script),
         plotly=embed.compressed(plotly),
     )
 
 
 def summary(run: Run) -> dict[str, object]:
     """Return what the summary and the table of cases show, by the names their templates use."""
-    cases = cases_frame(run)
+    cases, counts = cases_frame(run), counts_frame(run)
     limits = cases["detection_limit"].dropna()
     listed = rows(cases)
     return {
         "run": run,
-        "counts": rows(counts_frame(run)),
+        "counts": rows(counts),
         "cases": listed,
         "red": [case for case in listed if case.outcome in RED],
         "undecided": [case for case in listed if case.outcome in UNDECIDED],
         "not_run": list(run.not_run),
-        "headline": headline(run),
+        "headline": headline(counts),
         "jobs": len(jobs_frame(run)),
         "median_limit": float(limits.median()) if len(limits) else None,
         "cases_with_limit": len(limits),
     }
 
 
-def headline(run: Run) -> SimpleNamespace:
-    """Return the run's result in one sentence, with the outcome that colours it."""
-    tally = {row.outcome: row.cases for row in rows(counts_frame(run))}
-    total = sum(tally.values())
-    red = sum(tally[outcome] for outcome in RED)
-    undecided = sum(tally[outcome] for outcome in UNDECIDED)
-    if red:
-        return SimpleNamespace(outcome="fail", text=f"{red} of {text.count(total, 'case')} went wrong")
-    if undecided:
-        return SimpleNamespace(outcome="inconclusive", text=f"{undecided} of {text.count(total, 'case')} undecided")
-    if not tally[Outcome.PASS]:
-        return SimpleNamespace(outcome="skipped", text="Nothing ran")
-    if tally[Outcome.PASS] == total and not run.not_run:
-        return SimpleNamespace(outcome="pass", text=f"All {text.count(total, 'case')} passed")
-    rest = f"; {text.count(total - tally[Outcome.PASS], 'case')} did not run" if tally[Outcome.PASS] < total else ""
-    return SimpleNamespace(outcome="pass", text=f"{tally[Outcome.PASS]} of {text.count(total, 'case')} passed{rest}")
-
-
 def environment() -> Environment:
     """Return the templates, which escape everything and refuse a name that is not given."""
     made = Environment(
-        loader=PackageLoader("harness.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.filters |= {
         "number": text.number,
@@ -140,10 +124,10 @@ def glossary() -> list[tuple[str, str]]:
         ("timeout", "Took longer than allowed and was stopped."),
         ("crashed", "The process that did the work died."),
         ("not run", "Planned, and never got a result, because the run ended first."),
-        ("declared", "A failure that the case file announces, with a reason. It is shown, and does not turn the case red."),
+        ("declared", "A failure that the case file announces, with a reason. Shown, and does not turn the case red."),
         ("oracle", "An independent source of a derivative, such as finite differences or a symbolic derivative."),
         ("route", "A way to get the subject's own derivative, such as reverse mode or double backward."),
-        ("bar", "Half-width of what is known about a number: truncation, rounding, spread. Not a tolerance someone chose."),
+        ("bar", "Half-width of what is known about a number: truncation, rounding, spread. Not a chosen tolerance."),
         ("resolution", "Smallest relative error that a comparison could have noticed."),
         ("detection limit", "Smallest fault, put into the gradient on purpose, that the checks were seen to catch."),
         ("digits", "Decimal digits to which two results agree."),

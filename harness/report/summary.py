@@ -1,42 +1,34 @@
-"""What a run comes to: jobs, cases, counts, the detection limit and speed-ups, as frames.
+"""What a run comes to: jobs, cases, counts and detection limits, as frames; and all tables stacked into one.
 
-Pure functions of a run. A failure that a case file declares does not count against its case; it is counted apart. A
-speed-up is never computed for a case whose verdict is not green: the row says why instead.
+Pure functions of a run. A failure that a case file declares does not count against its case; it is counted apart.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import pandas as pd
 import pyarrow as pa
 
-from harness.records import CaseRecord, ConvergeRecord, Outcome, Run, Timing, VerifyRecord, worst
+from harness.records import CaseRecord, ConvergeRecord, Outcome, Run, VerifyRecord, worst
 from harness.report import columns
+from harness.report.outcomes import counted_outcome, split_job
+from harness.report.speedups import speedups_frame
 from harness.report.tables import (
-    benchmark_records,
     build,
     converge_frame,
-    converge_records,
     curves_frame,
     findings_frame,
     scalings_frame,
     timings_frame,
     trajectory_frame,
-    verify_records,
 )
 
 NOT_RUN = "not run"
-_JOB = re.compile(r"^(?P<kind>verify|converge|benchmark) (?P<case>.*?)(?:\[\d+\])?$", re.DOTALL)
-
-
-def counted_outcome(record: CaseRecord) -> Outcome:
-    """Return the outcome a record counts with: its own, or PASS where its failure was declared."""
-    return Outcome.PASS if isinstance(record, ConvergeRecord) and record.excused else record.outcome
 
 
 def jobs_frame(run: Run) -> pd.DataFrame:
@@ -48,7 +40,7 @@ def jobs_frame(run: Run) -> pd.DataFrame:
 
 
 def cases_frame(run: Run) -> pd.DataFrame:
-    """Return one row per case, worst first; a case none of whose jobs ran has no outcome and comes after the red ones."""
+    """Return one row per case, worst first; one none of whose jobs ran has no outcome and comes after the red ones."""
     grouped: dict[str, list[CaseRecord]] = {}
     for record in run.records:
         grouped.setdefault(record.case, []).append(record)
@@ -77,24 +69,12 @@ def counts_frame(run: Run) -> pd.DataFrame:
 
 
 def detection_frame(run: Run) -> pd.DataFrame:
-    """Return how many cases have a detection limit in each decade, without gaps between the smallest and the largest."""
+    """Return how many cases have a detection limit in each decade, with no gap from the smallest to the largest."""
     limits = [float(limit) for limit in cases_frame(run)["detection_limit"].dropna() if 0 < float(limit) < math.inf]
     # The limits are powers of ten up to rounding; the small shift keeps 1e-9 in its own decade.
     decades = Counter(math.ceil(math.log10(limit) - 1e-9) for limit in limits)
     span = range(min(decades), max(decades) + 1) if decades else range(0)
     return build(({"decade": decade, "cases": decades[decade]} for decade in span), columns.DETECTION)
-
-
-def speedups_frame(run: Run) -> pd.DataFrame:
-    """Return every timing against its counterpart: another device against the CPU, another variant against autograd.
-
-    A ratio's interval divides the one interval's ends by the other's, which is wider than either's confidence asks.
-    """
-    green = {record.case: "" for record in benchmark_records(run)} | _not_green(run)
-    return build(
-        (row for record in benchmark_records(run) for row in _speedup_rows(record.case, record.timings, green[record.case])),
-        columns.SPEEDUPS,
-    )
 
 
 def results_frame(run: Run) -> pd.DataFrame:
@@ -110,20 +90,15 @@ def results_frame(run: Run) -> pd.DataFrame:
         "scaling": scalings_frame(run),
         "speedup": speedups_frame(run),
     }
-    stacked = pa.concat_tables([_tagged(run, kind, table) for kind, table in tables.items()], promote_options="default")
-    frame: pd.DataFrame = stacked.select(columns.RESULTS.names).cast(columns.RESULTS).to_pandas(types_mapper=pd.ArrowDtype)
+    tagged = [_tagged(run, kind, table) for kind, table in tables.items()]
+    stacked = pa.concat_tables(tagged, promote_options="default").select(columns.RESULTS.names).cast(columns.RESULTS)
+    frame: pd.DataFrame = stacked.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
 
 def environment_text(run: Run) -> str:
     """Return the run's environment as JSON text, which `results.parquet` carries in its metadata."""
     return json.dumps(asdict(run.header.environment), ensure_ascii=False)
-
-
-def split_job(job: str) -> tuple[str, str]:
-    """Return the kind and the case of a planned job's name; a name of no known form is its own case."""
-    match = _JOB.match(job)
-    return (match["kind"], match["case"]) if match else ("", job)
 
 
 def _tagged(run: Run, kind: str, table: pd.DataFrame) -> pa.Table:
@@ -214,7 +189,8 @@ def _verify_numbers(records: list[CaseRecord]) -> dict[str, object]:
 
 def _declared_count(records: list[CaseRecord]) -> int:
     declared = sum(1 for record in records if isinstance(record, ConvergeRecord) and record.excused)
-    return declared + sum(bool(f.excused) for record in records if isinstance(record, VerifyRecord) for f in record.findings)
+    findings = [finding for record in records if isinstance(record, VerifyRecord) for finding in record.findings]
+    return declared + sum(bool(finding.excused) for finding in findings)
 
 
 def _first(records: list[CaseRecord], name: str) -> object:
@@ -222,7 +198,7 @@ def _first(records: list[CaseRecord], name: str) -> object:
     return next((value for record in records if (value := getattr(record, name, None)) is not None), None)
 
 
-def _rank(row: dict[str, object]) -> int:
+def _rank(row: Mapping[str, object]) -> int:
     """Order cases worst first, with those that never ran after the red ones."""
     outcome = row.get("outcome")
     severity = Outcome(str(outcome)).severity if outcome else Outcome.TIMEOUT.severity - 0.5
@@ -233,63 +209,3 @@ def _record_counts(run: Run, jobs: pd.DataFrame, kind: str) -> Counter[str]:
     counts = Counter(counted_outcome(record).value for record in run.records if record.kind == kind)
     counts[NOT_RUN] = int((jobs["outcome"].isna() & (jobs["job_kind"] == kind)).sum())
     return counts
-
-
-def _not_green(run: Run) -> dict[str, str]:
-    """Return, for each case whose verdict is not green, why its timings may not be compared."""
-    reasons: dict[str, str] = {}
-    for record in [*verify_records(run), *converge_records(run)]:
-        outcome = counted_outcome(record)
-        allowed = outcome is Outcome.PASS or (outcome is Outcome.SKIPPED and record.kind == "converge")
-        if not allowed:
-            reasons[record.case] = f"No ratio beside a verdict that is not green ({record.kind}: {outcome.value})."
-    return reasons
-
-
-def _speedup_rows(case: str, timings: tuple[Timing, ...], reason: str) -> list[dict[str, object]]:
-    by_place = {_place(timing): timing for timing in timings}
-    rows = []
-    for timing in timings:
-        if timing.device != "cpu":
-            baseline = by_place.get((*_place(timing)[:-1], "cpu"))
-            rows.append(_speedup(case, timing, baseline, "the CPU", reason))
-        if timing.variant != "autograd" and timing.what != "step":
-            baseline = by_place.get(("autograd", *_place(timing)[1:]))
-            rows.append(_speedup(case, timing, baseline, "autograd", reason))
-    return rows
-
-
-def _place(timing: Timing) -> tuple[object, ...]:
-    return timing.variant, timing.what, timing.sizes, timing.dtype, timing.device
-
-
-def _speedup(case: str, timing: Timing, baseline: Timing | None, against: str, reason: str) -> dict[str, object]:
-    row: dict[str, object] = {
-        "case": case,
-        "what": timing.what,
-        "variant": timing.variant,
-        "device": timing.device,
-        "sizes": ", ".join(f"{name}={size}" for name, size in timing.sizes),
-        "elements": timing.elements,
-        "against": against,
-        "median_s": timing.median_s,
-        "against_median_s": baseline.median_s if baseline else None,
-    }
-    if timing.outcome is not Outcome.PASS:
-        return row | {"reason": timing.message}
-    if reason:
-        return row | {"reason": reason}
-    if baseline is None or baseline.outcome is not Outcome.PASS:
-        return row | {"reason": baseline.message if baseline else f"The same pass was not timed for {against}."}
-    return row | _ratio(timing, baseline)
-
-
-def _ratio(timing: Timing, baseline: Timing) -> dict[str, object]:
-    def divide(upper: float | None, lower: float | None) -> float | None:
-        return upper / lower if upper is not None and lower else None
-
-    return {
-        "ratio": divide(baseline.median_s, timing.median_s),
-        "low": divide(baseline.low_s, timing.high_s),
-        "high": divide(baseline.high_s, timing.low_s),
-    }

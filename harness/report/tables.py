@@ -1,8 +1,8 @@
 """The records of a run as pandas frames, row for row.
 
-Pure functions. Each returns a frame with the columns and Arrow types `columns` declares, whatever the run holds; a missing
-number is NA, while a NaN that was measured stays NaN. What a run means (which outcome a case has, what may be compared
-with what) is `summary`'s job.
+Pure functions. Each returns a frame with the columns and Arrow types `columns` declares, whatever the run holds; a
+missing number is NA, while a NaN that was measured stays NaN. What a run means (which outcome a case has, what may be
+compared with what) is `summary`'s job.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def curves_frame(run: Run) -> pd.DataFrame:
     return build(
         (
             _key(record)
-            | {"label": curve.label, "step_size": step, "error": error, "extrapolated_error": better, "chosen": at == curve.chosen}
+            | {"label": curve.label, "step_size": step, "error": error, "extrapolated_error": better}
+            | {"chosen": at == curve.chosen}
             for record in verify_records(run)
             for curve in record.curves
             for at, (step, error, better) in enumerate(
@@ -165,7 +166,10 @@ def build(rows: Iterable[Row], schema: pa.Schema) -> pd.DataFrame:
     for row in rows:
         for name in names:
             data[name].append(row.get(name))
-    table = pa.Table.from_pydict(data, schema=schema)
+    try:
+        table = pa.Table.from_pydict(data, schema=schema)
+    except UnicodeEncodeError:
+        table = pa.Table.from_pydict({name: _encodable(column) for name, column in data.items()}, schema=schema)
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
@@ -177,6 +181,11 @@ def _fields(record: object, schema: pa.Schema) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     return value.value if isinstance(value, Enum) else value
+
+
+def _encodable(column: list[object]) -> list[object]:
+    """Replace what no UTF-8 file can hold: lone surrogates, as names of undecodable files have them."""
+    return [value.encode(errors="replace").decode() if isinstance(value, str) else value for value in column]
 
 
 def _key(record: CaseRecord) -> dict[str, object]:

@@ -30,7 +30,8 @@ def pair(actual: float | None, expected: float | None) -> tuple[str, str]:
     for digits in range(6, 18):
         texts = number(actual, digits), number(expected, digits)
         if texts[0] != texts[1]:
-            return texts if digits == 6 else (number(actual, min(digits + 1, 17)), number(expected, min(digits + 1, 17)))
+            shown = digits if digits == 6 else min(digits + 1, 17)
+            return number(actual, shown), number(expected, shown)
     return number(actual, 9), number(expected, 9)
 
 

@@ -302,7 +302,9 @@ def benchmark(case: str, *, cuda: bool = False, **changes: object) -> BenchmarkR
         message="27 passes timed." if cuda else "15 passes timed, 12 skipped.",
         timings=tuple(timings),
         scalings=(
-            Scaling(what="forward_backward", variant="autograd", device="cpu", exponent=0.71, low=0.55, high=0.88, points=3),
+            Scaling(
+                what="forward_backward", variant="autograd", device="cpu", exponent=0.71, low=0.55, high=0.88, points=3
+            ),
         ),
         gradient_to_value_ratio=3.1,
         duration_s=2.5,
@@ -400,8 +402,12 @@ def hostile() -> VerifyRecord:
 
 def records(*, cuda: bool = False) -> tuple[CaseRecord, ...]:
     """Return records of every kind and outcome."""
-    vacuous = finding(outcome=Outcome.VACUOUS, message="A zero gradient would have passed as well.", bar=3.0, digits=None)
-    wide = finding(outcome=Outcome.INCONCLUSIVE, message="The bar, 0.4, is too wide to see a fault.", bar=0.4, resolution=0.6)
+    vacuous = finding(
+        outcome=Outcome.VACUOUS, message="A zero gradient would have passed as well.", bar=3.0, digits=None
+    )
+    wide = finding(
+        outcome=Outcome.INCONCLUSIVE, message="The bar, 0.4, is too wide to see a fault.", bar=0.4, resolution=0.6
+    )
     nan = finding(
         outcome=Outcome.FAIL,
         message="The gradient of x is not a number at x[0]; it should be 0.",
@@ -413,9 +419,17 @@ def records(*, cuda: bool = False) -> tuple[CaseRecord, ...]:
         digits=None,
         point="special zeros",
     )
-    off = finding(outcome=Outcome.SKIPPED, message="float16 is not supported by this operator.", actual=None, dtype="float16")
+    off = finding(
+        outcome=Outcome.SKIPPED, message="float16 is not supported by this operator.", actual=None, dtype="float16"
+    )
     seeds = tuple(
-        descent("mlp-classifier", seed=seed, run="Adam(lr=0.01), autograd gradient", contour=None, metric=(("accuracy", 0.97),))
+        descent(
+            "mlp-classifier",
+            seed=seed,
+            run="Adam(lr=0.01), autograd gradient",
+            contour=None,
+            metric=(("accuracy", 0.97),),
+        )
         for seed in (7, 8, 9)
     )
     return (
@@ -426,7 +440,13 @@ def records(*, cuda: bool = False) -> tuple[CaseRecord, ...]:
         verify("norm-at-zero", Outcome.FAIL, formula="norm(x)", gradient=(), findings=(nan, off), message=nan.message),
         verify("saturated-sigmoid", Outcome.VACUOUS, findings=(vacuous,), message=vacuous.message),
         verify("noisy-oracle", Outcome.INCONCLUSIVE, findings=(wide,), message=wide.message),
-        verify("triton-kernel", Outcome.SKIPPED, findings=(), message="Its Python code is not trusted.", is_expression=False),
+        verify(
+            "triton-kernel",
+            Outcome.SKIPPED,
+            findings=(),
+            message="Its Python code is not trusted.",
+            is_expression=False,
+        ),
         verify(
             "broken-import",
             Outcome.ERROR,
@@ -436,7 +456,9 @@ def records(*, cuda: bool = False) -> tuple[CaseRecord, ...]:
         ),
         verify("endless-loop", Outcome.TIMEOUT, findings=(), message="Stopped after 60 s."),
         verify("segfault", Outcome.CRASHED, findings=(), message="The worker process ended with signal 11."),
-        verify("curve-fit", findings=many_findings("curve-fit", 80), curves=(curve(),), formula="mean((a*x**2 + b - y)**2)"),
+        verify(
+            "curve-fit", findings=many_findings("curve-fit", 80), curves=(curve(),), formula="mean((a*x**2 + b - y)**2)"
+        ),
         descent(
             "curve-fit",
             run="Adam(lr=0.1), autograd gradient",
@@ -485,7 +507,9 @@ def small_run(*added: CaseRecord) -> Run:
 def large_run(cases: int = 60, findings: int = 300) -> Run:
     """Return a run as large as they get: many cases of hundreds of findings each."""
     made = tuple(
-        verify(f"case-{number:03}", findings=many_findings(f"case-{number}", findings), curves=(curve(),), graph=graph())
+        verify(
+            f"case-{number:03}", findings=many_findings(f"case-{number}", findings), curves=(curve(),), graph=graph()
+        )
         for number in range(cases)
     )
     footer = RunFooter(finished="2026-01-02T03:05:00+00:00", duration_s=55.0, interrupted=False, exit_code=0)

@@ -1,0 +1,249 @@
+"""What the report does in a real browser: no network, no errors; sorting, filtering, opening, drawing, playing."""
+
+import shutil
+
+import pytest
+
+from harness.report.html import render_html
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TIMEOUT_MS = 15_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One Chromium for all tests of this file."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next((found for name in names if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser on PATH: looked for {', '.join(names)}")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def pages(factory, tmp_path_factory):
+    """Reports on disk, by name."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = {
+        "full": factory.full_run(cuda=True),
+        "hostile": factory.small_run(factory.hostile()),
+        "large": factory.large_run(cases=60, findings=100),
+    }
+    for name, run in runs.items():
+        (folder / f"{name}.html").write_text(render_html(run), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def visit(browser, pages):
+    """Open a page; in the end, nothing may have been fetched, and no script may have complained."""
+    contexts, fetched, complaints = [], [], []
+
+    def visit(name="full", *, fragment="", **options):
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("request", lambda request: fetched.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{(pages / name).as_uri()}.html{fragment}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert [url for url in fetched if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert complaints == []
+
+
+def open_case(page, case):
+    """Open a case's details and wait until they are there."""
+    page.locator(f"#case-{case} .open").click()
+    details = page.locator(f"#case-{case} .page")
+    details.locator(".lead").wait_for()
+    return details
+
+
+def draw(details, figure):
+    """Scroll to a figure and wait until it is drawn."""
+    plot = details.locator(f'.plot[data-figure="{figure}"]')
+    plot.scroll_into_view_if_needed()
+    details.locator(f'.plot[data-figure="{figure}"][data-drawn]').wait_for()
+    return plot
+
+
+def shown(page):
+    """Ids of the cases on show, from top to bottom."""
+    return page.locator("tbody.case:not([hidden]) .id").all_text_contents()
+
+
+def test_red_cases_come_first(visit):
+    """A reader sees what went wrong without doing anything."""
+    assert shown(visit())[:2] == ["linear-regression-rss", "norm-at-zero"]
+
+
+def test_sorting_by_a_column_goes_both_ways_and_is_announced(visit):
+    """A click sorts up, another down; rows without a number stay last; assistive technology is told."""
+    page = visit()
+    button = page.get_by_role("button", name="Findings", exact=True)
+    head = page.locator("th", has=button)
+    button.click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    button.click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert shown(page)[0] == "rosenbrock"
+    assert page.locator("[aria-sort]").count() == 1
+
+
+def test_rows_without_a_number_stay_last(visit):
+    """Nothing is not the smallest number."""
+    page = visit()
+    button = page.get_by_role("button", name="∇ / value")
+    button.click()
+    first = shown(page)[0]
+    button.click()
+    assert first == shown(page)[0] == "curve-fit"
+
+
+def test_filter_finds_words_in_any_order(visit):
+    """Every word must occur, in the id, the title, the source or the tags."""
+    page = visit()
+    page.locator("#filter").fill("linear pytorch")
+    assert shown(page) == ["linear-regression-rss"]
+    assert page.locator("#shown").inner_text() == "1 of 14 cases"
+
+
+def test_filter_that_matches_nothing_says_so_and_can_be_cleared(visit):
+    """An empty table explains itself."""
+    page = visit()
+    page.locator("#filter").fill("no such case")
+    page.locator("#clear").click()
+    assert len(shown(page)) == 14
+
+
+def test_outcome_chips_add_up(visit):
+    """Two pressed chips show the cases of either."""
+    page = visit()
+    for outcome in ("fail", "timeout"):
+        page.locator(f'.chip[data-outcome="{outcome}"]').click()
+    assert shown(page) == ["linear-regression-rss", "norm-at-zero", "endless-loop"]
+
+
+def test_everything_works_without_a_mouse(visit):
+    """Slash goes to the filter; Tab and Enter open a case; Enter sorts."""
+    page = visit()
+    page.keyboard.press("/")
+    page.keyboard.type("parabola")
+    page.locator("#case-parabola .open").focus()
+    page.keyboard.press("Enter")
+    page.locator("#case-parabola .lead").wait_for()
+    assert page.locator("#case-parabola .open").get_attribute("aria-expanded") == "true"
+    page.keyboard.press("Enter")
+    assert page.locator("#case-parabola-details").is_hidden()
+
+
+def test_an_address_with_a_case_opens_it(visit):
+    """A link from CI leads to the evidence."""
+    page = visit(fragment="#case-parabola")
+    page.locator("#case-parabola .lead").wait_for()
+    assert page.locator("#case-parabola .open").evaluate("element => element === document.activeElement")
+
+
+def test_an_open_case_shows_formulae_graph_and_curve(visit):
+    """MathML, SVG and the figure are really there."""
+    details = open_case(visit(), "parabola")
+    assert details.locator("math").count() == 2
+    assert details.locator(".graph svg").bounding_box()["width"] > 100
+    plot = draw(details, "step-error")
+    assert plot.locator(".scatterlayer .trace").count() >= 2
+
+
+def test_descent_timing_and_comparison_are_drawn(visit):
+    """Convergence, path on contours, scaling and CPU against CUDA."""
+    details = open_case(visit(), "curve-fit")
+    for figure in ("convergence", "path-0", "scaling", "speedup"):
+        assert draw(details, figure).locator("svg.main-svg").count() >= 1
+    assert details.locator('[data-figure="path-0"] .contourlayer').count() == 1
+
+
+def test_the_fit_plays(visit):
+    """Play goes back to the first step, and frames advance to the last by themselves."""
+    details = open_case(visit(), "curve-fit")
+    plot = draw(details, "fit-0")
+    slider, play = details.locator(".player input"), details.locator(".player .play")
+    curve = "element => element.data[1].y[0]"
+    last = plot.evaluate(curve)
+    play.click()
+    details.page.wait_for_function("([slider]) => slider.value === '3'", arg=[slider.element_handle()])
+    assert plot.evaluate(curve) < last
+    details.page.wait_for_function("([slider]) => slider.value === slider.max", arg=[slider.element_handle()])
+    details.page.wait_for_function("([play]) => play.textContent === 'Play'", arg=[play.element_handle()])
+    assert plot.evaluate(curve) == pytest.approx(last)
+
+
+def test_the_fit_s_slider_works_by_keyboard(visit):
+    """Each step can be looked at, and is read out."""
+    details = open_case(visit(), "curve-fit")
+    draw(details, "fit-0")
+    slider = details.locator(".player input")
+    slider.press("Home")
+    assert slider.get_attribute("aria-valuetext") == "step 0"
+
+
+def test_hostile_texts_are_inert(visit):
+    """No script of a run's texts runs, on the page, in the details or in figures; the text is shown."""
+    page = visit("hostile")
+    page.locator(".open").first.click()
+    page.locator(".page .lead").wait_for()
+    page.locator(".page .plot").scroll_into_view_if_needed()
+    page.locator(".page .plot[data-drawn]").wait_for()
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("main img").count() == 0
+    assert "<script>window.pwned" in page.locator(".page .lead").inner_text()
+
+
+def test_a_large_report_opens_fast(visit):
+    """Sixty cases of a hundred findings: the page is there and a case opens without keeping the reader waiting."""
+    page = visit("large")
+    loaded_ms = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+    assert loaded_ms < 3000
+    assert open_case(page, "case-030").locator("details summary").inner_text() == "100 passing comparisons"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_sticks_out_sideways(width, visit):
+    """On a phone and on a desk, with details open, only tables scroll sideways, never the page."""
+    page = visit(viewport={"width": width, "height": 800})
+    for case in ("linear-regression-rss", "curve-fit"):
+        open_case(page, case)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_dark_pages_are_dark(visit):
+    """The reader's preference is followed."""
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert visit(color_scheme="dark").evaluate(colour) != visit(color_scheme="light").evaluate(colour)
+
+
+def test_copy_puts_the_command_on_the_clipboard(visit):
+    """The repeat command is one click away from a terminal."""
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    page.locator("header .copy").click()
+    page.get_by_role("button", name="Copy the command").first.get_by_text("Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == "harness run cases --seed 7"
