@@ -127,7 +127,11 @@ def _command(name: str, kinds: tuple[Kind, ...], summary: str) -> Callable[..., 
             effort=effort.value if effort else ("quick" if name == "bench" else "standard"),
             command=shlex.join(["harness", *sys.argv[1:]]),
         )
-        raise typer.Exit(_go(paths or ["cases"], options, as_json=json, latest=out is None))
+        try:
+            code = _go(paths or ["cases"], options, as_json=json, latest=out is None)
+        except KeyboardInterrupt:  # before the first job, or while the report is written
+            code = ExitCode.INTERRUPTED
+        raise typer.Exit(code)
 
     app.command(name, help=summary)(command)
     return command
@@ -186,11 +190,6 @@ def main() -> None:
         _fail(error, ExitCode.NOTHING_RAN)
     except HarnessError as error:
         _fail(error, ExitCode.USAGE)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.FAILED)
 
 
 def _fail(error: HarnessError, code: int) -> None:

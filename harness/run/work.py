@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback as tracebacks
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,11 @@ def run_job(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
     """
     start = time.perf_counter()
     try:
-        records = _device_missing(job, options) or _do(job, options)
+        with warnings.catch_warnings():
+            # Where the caller turns warnings into errors (as test suites do), those of libraries would end the job.
+            warnings.simplefilter("default")
+            warnings.simplefilter("ignore", DeprecationWarning)
+            records = _device_missing(job, options) or _do(job, options)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the outermost case boundary: all of it goes on record
         records = (
             blank_record(

@@ -1,5 +1,6 @@
 """Inside a job: the parts are called, and whatever they do becomes records."""
 
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,19 @@ def test_what_a_part_raises_becomes_a_record(jobs, monkeypatch):
     (record,) = run_job(jobs[0], RunOptions())
     assert (record.outcome, record.message) == (Outcome.ERROR, "ZeroDivisionError: oh")
     assert "in broken" in record.traceback
+
+
+def test_a_warning_is_no_error(jobs, monkeypatch, capsys):
+    """Where the caller's warnings are errors, a library's warning still does not end a job; it is printed."""
+
+    def warn(*arguments, **options):
+        warnings.warn("odd", stacklevel=1)
+        return blank_record(jobs[0], RunOptions(), outcome=Outcome.PASS, message="")
+
+    monkeypatch.setattr("harness.verify.check.verify_case", warn)
+    monkeypatch.setattr("warnings.showwarning", lambda message, *rest: print(message))
+    (record,) = run_job(jobs[0], RunOptions())
+    assert (record.outcome, capsys.readouterr().out) == (Outcome.PASS, "odd\n")
 
 
 def test_an_interrupt_is_not_swallowed(jobs, monkeypatch):
