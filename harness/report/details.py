@@ -19,6 +19,7 @@ from markupsafe import Markup
 from harness.graph.draw import draw_svg
 from harness.records import Outcome, Run, VerifyRecord
 from harness.report import frames as framed
+from harness.report.headline import RED, UNDECIDED
 from harness.report.mathml import equation_mathml, text_mathml
 from harness.report.panels import CaseFrames, Panel, case_panels
 
@@ -92,12 +93,15 @@ def _details(
     panels = case_panels(own)
     findings = rows(own.findings)
     passing = [row for row in findings if row.outcome == Outcome.PASS and not row.excused]
+    rest = _worst_first(row for row in findings if row.outcome != Outcome.PASS and not row.excused)
+    deciding = RED if case.outcome == Outcome.PASS else (*RED, *UNDECIDED)
     html = templates.get_template("case.html.j2").render(
         case=case,
         missing=missing,
         mathematics=mathematics(verdict) if verdict else None,
         graph=_drawing(verdict),
-        undeclared=_worst_first(row for row in findings if row.outcome != Outcome.PASS and not row.excused),
+        decisive=[row for row in rest if row.outcome in deciding],
+        aside=[row for row in rest if row.outcome not in deciding],
         declared=_worst_first(row for row in findings if row.excused),
         passing=passing[:MOST_PASSING],
         passing_left_out=max(0, len(passing) - MOST_PASSING),

@@ -50,7 +50,8 @@ def _speedup_rows(case: str, timings: tuple[Timing, ...], reason: str | None) ->
         if timing.device != "cpu":
             baseline = by_place.get((*_place(timing)[:-1], "cpu"))
             rows.append(_speedup(case, timing, baseline, "the CPU", reason))
-        if timing.variant != "autograd" and timing.what != "step":
+        # A pass that was not timed is in the table of timings with its reason; here it would only say so again.
+        if timing.outcome is Outcome.PASS and timing.variant != "autograd" and timing.what != "step":
             baseline = by_place.get(("autograd", *_place(timing)[1:]))
             rows.append(_speedup(case, timing, baseline, "autograd", reason))
     return rows

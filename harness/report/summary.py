@@ -147,7 +147,7 @@ def _case_row(case: str, records: list[CaseRecord], missing: int) -> dict[str, o
     }
     if not records:
         return row
-    decisive = max(records, key=lambda record: counted_outcome(record).severity)
+    decisive = max(records, key=lambda record: (counted_outcome(record).severity, record.kind == "verify"))
     first = records[0]
     return row | {
         "title": first.title,

@@ -98,6 +98,12 @@ def test_a_declared_divergence_leaves_its_case_green(factory):
     assert (row["outcome"], row["converge"], row["declared"]) == ("pass", "pass", 1)
 
 
+def test_a_verdict_speaks_for_its_case_where_all_jobs_did_equally_well(factory):
+    """Gradient first: the message and the command of a green case are those of its verification."""
+    run = factory.small_run(factory.descent("both"), factory.verify("both"))
+    assert one(frames.cases_frame(run), case="both")["message"] == "2 independent checks agree with the gradient."
+
+
 def test_red_cases_come_first(factory):
     """Failing cases lead the table, what never ran follows the red ones, and passing ones come last."""
     outcomes = list(frames.cases_frame(factory.full_run())["outcome"].fillna("not run"))

@@ -129,6 +129,14 @@ def test_declared_refuted_claim_stands_apart_from_red_ones(factory):
     assert 'class="badge fail"' not in html
 
 
+@pytest.mark.parametrize(("verdict", "aside"), [(Outcome.PASS, True), (Outcome.INCONCLUSIVE, False)])
+def test_undecided_comparisons_stand_back_where_the_verdict_is_green(verdict, aside, factory):
+    """One that other comparisons make up for is folded away; one that keeps the case from passing is not."""
+    vacuous = factory.finding(outcome=Outcome.VACUOUS, message="A zero would have passed.")
+    run = factory.small_run(factory.verify("half", verdict, findings=(factory.finding(), vacuous)))
+    assert ("1 comparison that did not count: 1 vacuous" in details_of("half", run).html) is aside
+
+
 def test_red_case_shows_no_speed_up(factory):
     """A ratio beside a red verdict would advertise a wrong answer."""
     run = factory.small_run(factory.verify("slow", Outcome.FAIL), factory.benchmark("slow", cuda=True))
