@@ -158,7 +158,10 @@ class FlatSubject:
 
 
 def _row_by_row(function: Callable[[Tensor], Tensor], xs: Tensor) -> Tensor:
-    """Apply a function to each row; rows where it raises (a singular matrix, say) are NaN, unless every row raises."""
+    """Apply a function to each row; rows where it raises (a singular matrix, say) are NaN, unless every row raises.
+
+    So are rows whose result is not as long as most (a mask that picks more entries there).
+    """
     results: list[Tensor | None] = []
     reason: Exception | None = None
     for x in xs:
@@ -167,15 +170,21 @@ def _row_by_row(function: Callable[[Tensor], Tensor], xs: Tensor) -> Tensor:
         except (RuntimeError, ValueError, ArithmeticError) as error:
             results.append(None)
             reason = error
-    known = next((result for result in results if result is not None), None)
-    if known is None:
+    shapes = [result.shape for result in results if result is not None]
+    if not shapes:
         raise reason or ValueError("Cannot evaluate a batch of no rows.")
-    return torch.stack([torch.full_like(known, torch.nan) if result is None else result for result in results])
+    usual = max(set(shapes), key=shapes.count)
+    known = next(result for result in results if result is not None and result.shape == usual)
+    missing = torch.full_like(known, torch.nan)
+    return torch.stack([missing if result is None or result.shape != usual else result for result in results])
 
 
 def _vmap_agrees(function: Callable[[Tensor], Tensor], xs: Tensor) -> tuple[bool, str | None]:
     """Whether vmap runs the function and gives what plain calls give, up to the order of summation; and if not, why."""
-    plain = torch.stack([function(x).detach() for x in xs])
+    rows = [function(x).detach() for x in xs]
+    if any(row.shape != rows[0].shape for row in rows):
+        return False, "the number of results depends on the values"
+    plain = torch.stack(rows)
     try:
         batched = torch.func.vmap(function)(xs).detach()
     except Exception as reason:  # vmap refuses for many reasons and with many types: every one means "use a loop"

@@ -24,6 +24,10 @@ BASE_STEPS = 34
 MOST_STEPS = 80
 COARSE = 2.0**-20
 """A value's rounding is finer than this, relative to the largest value on the ladder."""
+TAIL = 8
+"""How many of the smallest steps show what is rounding noise: it is about the same at every step."""
+LATTICE = 2520.0
+"""A multiple of 1, 2, … 10: the smallest change seen may be any of these times the spacing of the lattice."""
 MARGIN = 2.0
 """Factor on spread and rounding: measured on a held-out table of functions, it makes the bars cover the true error."""
 
@@ -122,20 +126,27 @@ def _smallest_bar(table: Tensor, first: Tensor, steps: Tensor, *, level: int, fl
     bar, row = bars.min(-1)
     own = gaps.gather(-2, row[..., None, None].expand(*row.shape, 1, gaps.shape[-1]))[..., 0, :]
     usable = usable.gather(-2, row[..., None, None].expand(*row.shape, 1, gaps.shape[-1]))[..., 0, :]
-    diverges = _diverges(own, usable, bar, power[: first.shape[-1]], floor)
+    coarse = UNIT_ROUNDOFF * (first.abs() * power[: first.shape[-1]]).nan_to_num(0.0)
+    diverges = _diverges(own, usable, bar, power[: first.shape[-1]], coarse.maximum(floor[..., None]))
     return Limit(
         value=table.gather(-1, row[..., None])[..., 0], bar=torch.where(diverges, torch.inf, bar), row=row, table=table
     )
 
 
-def _diverges(gaps: Tensor, usable: Tensor, bar: Tensor, power: Tensor, floor: Tensor) -> Tensor:
+def _diverges(gaps: Tensor, usable: Tensor, bar: Tensor, power: Tensor, level: Tensor) -> Tensor:
     """Whether some smaller step contradicts the candidate by far more than noise can: the rows have no finite limit.
 
-    Rounding noise is about the same at every step, so what the smallest eight steps show bounds it.
+    Rounding noise is about the same at every step, so what the smallest eight steps show bounds it; and where most of them
+    show far more than the larger half of the steps, it is no noise, but a feature as narrow as the ladder's end. Neither
+    counts below `level`, the rounding of the values at each step: far from the point they may be much larger than at it.
     """
     gaps = gaps.masked_fill(~usable, 0.0)
-    tail = gaps[..., -8:].amax(-1).maximum(floor)
-    return ((gaps / power > 4 * bar[..., None]) & (gaps > 64 * tail[..., None])).any(-1)
+    late, half = gaps[..., -TAIL:], gaps.shape[-1] // 2
+    noise = late.amax(-1, keepdim=True).maximum(level)
+    contradicted = ((gaps / power > 4 * bar[..., None]) & (gaps > 64 * noise)).any(-1)
+    early = gaps[..., :half].amax(-1).maximum(level.amax(-1))
+    narrow = (usable[..., :half].sum(-1) >= TAIL) & (late.median(-1).values > 64 * early)
+    return contradicted | narrow
 
 
 def step_count(x: Tensor, *, most: int = MOST_STEPS) -> int:
@@ -240,7 +251,11 @@ def _read(
     bend = limit(second, steps, orders=(1, 3), floor=2 * level, divided=True)
     gap = limit(plus - minus, steps, orders=(1, 3), floor=level, divided=False)
     kink = (bend.value.abs() > 2 * bend.bar) & (bend.value.abs() > 1e-11 * (value.abs() + bar))
-    jump = (gap.value.abs() > 2 * gap.bar) & (gap.value.abs() > 64 * level)
+    around = plus + minus - 2 * middle
+    apart = limit(around, steps, orders=(2, 4), floor=2 * level, divided=False)
+    last = around[..., -TAIL:].nan_to_num(0.0)
+    noise = (last.amax(-1) - last.amin(-1)).maximum(level)
+    jump = _leaps(gap, level) | _leaps(apart, noise)
     bar = torch.where(kink, bar + 0.5 * bend.value.abs() + bend.bar, bar)
     bar = torch.where(jump, torch.inf, bar)
     return Slopes(
@@ -255,16 +270,26 @@ def _read(
     )
 
 
+def _leaps(difference: Limit, level: Tensor) -> Tensor:
+    """Whether a difference of neighbouring values stays away from 0 as the step goes to 0, beyond rounding."""
+    return (difference.value.abs() > 2 * difference.bar) & (difference.value.abs() > 64 * level)
+
+
 def _quantum(plus: Tensor, minus: Tensor) -> Tensor:
     """Smallest change the function shows where it stands still at the smallest steps (D × C): its values are that coarse.
 
-    A function that is truly flat nearby also stands still; its smallest change is no rounding, and does not count.
+    A function that is truly flat nearby also stands still; its smallest change is no rounding, and does not count. Told apart
+    by size, and by the next larger changes: those of a coarse function are on the lattice of its values.
     """
     change = (plus - minus).abs().nan_to_num(0.0)
     largest = torch.maximum(plus.abs(), minus.abs()).nan_to_num(0.0).amax(-1)
     stands = (change[..., -3:] == 0).all(-1)
     smallest = change.masked_fill(change == 0, torch.inf).amin(-1)
-    return torch.where(stands & (smallest <= COARSE * largest), smallest, 0.0)
+    multiples = LATTICE * change / smallest[..., None]
+    near = (change > 0) & (change <= 2**10 * smallest[..., None])
+    on_lattice = ((multiples - multiples.round()).abs() <= 1e-9 * multiples) | ~near
+    coarse = stands & (smallest <= COARSE * largest) & on_lattice.all(-1)
+    return torch.where(coarse, smallest, 0.0)
 
 
 def _actual_steps(x: Tensor, directions: Tensor, steps: Tensor) -> Tensor:

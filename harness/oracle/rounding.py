@@ -22,6 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 SAMPLES = 8
 SAFETY = 8.0
 """Eight samples' largest deviation times eight is at least a dozen standard deviations of one rounding pattern."""
+FUSED = 4.0
+"""Roundings granted to an operator fused from several, and to a special function: libraries promise 1 to 4 units."""
 DOUBLE_STAND_IN = 2.0**-40
 """Perturbations of 2⁻⁵³ would themselves be rounded away in float64: larger ones are used and scaled back."""
 
@@ -41,7 +43,7 @@ _EXACT = frozenset(
     masked_fill masked_fill_ tril triu repeat view_as_real_copy view_as_complex_copy _conj_physical conj_physical
     index_put new_empty diag_embed unfold_backward value_selecting_reduction_backward
     eq ne lt le gt ge logical_and logical_or logical_not isnan isfinite isinf any all argmax argmin argsort nonzero
-    hardtanh hardtanh_backward leaky_relu leaky_relu_backward l1_loss evenly_distribute_backward
+    aminmax cummax cummin hardtanh hardtanh_backward leaky_relu leaky_relu_backward l1_loss evenly_distribute_backward
     select_scatter slice_scatter diagonal_scatter median mode kthvalue real imag normal_ uniform_ random_ bernoulli
     rand rand_like randn randn_like randint""".split()
 )
@@ -55,7 +57,7 @@ _ACCUMULATING = frozenset(
     native_layer_norm native_layer_norm_backward native_batch_norm native_group_norm convolution convolution_backward
     _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward
     linalg_inv_ex linalg_solve_ex _linalg_solve_ex linalg_lu_factor_ex linalg_lu_solve _linalg_det _linalg_slogdet linalg_cholesky_ex
-    linalg_solve_triangular triangular_solve _linalg_svd _linalg_eigh linalg_qr nll_loss_forward mse_loss scatter_add index_add
+    linalg_solve_triangular triangular_solve _linalg_svd _linalg_eigh linalg_eig linalg_lstsq linalg_householder_product linalg_qr linalg_matrix_exp nll_loss_forward mse_loss scatter_add index_add
     index_put_ embedding_dense_backward grid_sampler_2d _cdist_forward _fused_rms_norm _fused_rms_norm_backward""".split()
 )
 
@@ -74,27 +76,41 @@ class PerturbEveryOperation(TorchDispatchMode):
     ) -> Any:
         """Run one operator, perturbed."""
         kwargs = kwargs or {}
-        name = func._schema.name.partition("::")[2]  # the operator's public name is only in its schema
+        name = _operator_name(func, args)
         if name in _EXACT or any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
             return func(*args, **kwargs)
+        unit = self.unit
         if name in _ACCUMULATING:
-            args = self._all(args, self.unit * math.sqrt(_reduction_length(args)))
+            args = self._all(args, unit * math.sqrt(_reduction_length(args)))
         elif name not in _ELEMENTARY and not func._schema.is_mutable:
-            args = self._all(args, self.unit)
+            unit = FUSED * unit
+            # Exponents are mostly whole numbers, and a root of a negative number is none: only the base is perturbed.
+            args = (*self._all(args[:1], unit), *args[1:]) if name == "pow" else self._all(args, unit)
         result = func(*args, **kwargs)
         if func._schema.is_mutable:
             for tensor in result if isinstance(result, (tuple, list)) else (result,):
                 if isinstance(tensor, Tensor) and (tensor.is_floating_point() or tensor.is_complex()):
                     self.operations += 1
-                    tensor.mul_(self._factors(tensor, self.unit))
+                    tensor.mul_(self._factors(tensor, unit))
             return result
-        return self._all(result, self.unit) if isinstance(result, (tuple, list)) else self._perturbed(result, self.unit)
+        return self._all(result, unit) if isinstance(result, (tuple, list)) else self._perturbed(result, unit)
 
     def _all(self, leaves: Any, unit: float) -> Any:
-        """Perturb every tensor of a flat argument list or of several results; lists inside are followed."""
-        return type(leaves)(
-            self._all(leaf, unit) if isinstance(leaf, list) else self._perturbed(leaf, unit) for leaf in leaves
-        )
+        """Perturb every tensor of a flat argument list or of several results; lists inside are followed.
+
+        A tensor that is there twice (the distances of points to themselves) is perturbed once, as it is one number.
+        """
+        done: dict[tuple[object, ...], Any] = {}
+        changed = []
+        for leaf in leaves:
+            if isinstance(leaf, Tensor) and leaf.layout == torch.strided and not leaf._is_zerotensor():
+                key = (leaf.data_ptr(), leaf.dtype, tuple(leaf.shape), leaf.stride(), leaf.is_conj())
+                if key not in done:
+                    done[key] = self._perturbed(leaf, unit)
+                changed.append(done[key])
+            else:
+                changed.append(self._all(leaf, unit) if isinstance(leaf, list) else self._perturbed(leaf, unit))
+        return type(leaves)(changed)
 
     def _perturbed(self, leaf: Any, unit: float) -> Any:
         """Multiply a floating-point tensor by 1 + unit·ξ; leave everything else alone."""
@@ -103,12 +119,26 @@ class PerturbEveryOperation(TorchDispatchMode):
         if leaf._is_zerotensor():  # forward mode's zero tangents have no storage to read
             return leaf
         self.operations += 1
-        return leaf * self._factors(leaf, unit)
+        # Inside a dispatch mode a product forgets the lazy conjugation and negation of its operands: make them real first.
+        return leaf.resolve_conj().resolve_neg() * self._factors(leaf, unit)
 
     def _factors(self, like: Tensor, unit: float) -> Tensor:
-        """Factors 1 + unit·ξ shaped like a tensor."""
+        """Factors 1 + unit·ξ shaped like a tensor; complex products round relative to |z|, so theirs turn a number, too."""
         noise = torch.rand(like.shape, generator=self.generator, dtype=torch.float64)
-        return noise.mul_(2 * unit).add_(1 - unit).to(like.device)
+        factors = noise.mul_(2 * unit).add_(1 - unit)
+        if like.is_complex():
+            turn = torch.rand(like.shape, generator=self.generator, dtype=torch.float64)
+            factors = torch.complex(factors, turn.mul_(2 * unit).sub_(unit))
+        return factors.to(like.device)
+
+
+def _operator_name(func: Any, args: tuple[Any, ...]) -> str:
+    """An operator's name; in-place variants count as the operator, reductions that only select as ``amax``."""
+    name = func._schema.name.partition("::")[2]  # the operator's public name is only in its schema
+    name = name if name.removesuffix("_") not in _EXACT else name.removesuffix("_")
+    selects = name == "linalg_vector_norm" and len(args) > 1 and args[1] in (math.inf, -math.inf, 0)
+    selects = selects or (name.startswith("scatter_reduce") and len(args) > 4 and args[4] in ("amax", "amin"))
+    return "amax" if selects else name
 
 
 def _reduction_length(args: tuple[Any, ...]) -> int:

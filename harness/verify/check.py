@@ -28,7 +28,7 @@ from harness.oracle.flat import real_vector
 from harness.records import Curve, Finding, Graph, Outcome, VerifyRecord
 from harness.verify.claims import check_claims
 from harness.verify.curves import error_curves
-from harness.verify.first import first_order
+from harness.verify.first import FirstOrder, first_order
 from harness.verify.precision import low_precision
 from harness.verify.routes import one_line
 from harness.verify.scene import Labels, Scene
@@ -101,8 +101,21 @@ def _at_point(
         findings += second_order(scene, first)
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
-            findings += low_precision(subject, point, labels, dtype, first)
+            findings += _at_dtype(subject, point, labels, dtype, first)
     return findings, error_curves(scene, first) if want_curves and point.special is None else ()
+
+
+def _at_dtype(
+    subject: Subject, point: Point, labels: Labels, dtype: torch.dtype, first: FirstOrder
+) -> tuple[Finding, ...]:
+    """The low-precision checks; a subject that raises there keeps what was found in float64."""
+    name = str(dtype).removeprefix("torch.")
+    try:
+        return low_precision(subject, point, labels, dtype, first)
+    except HarnessError:
+        raise
+    except Exception as reason:  # as in verify_subject: the subject's own code may raise anything
+        return (replace(_label(point, labels, f"The subject raised in {name}: {one_line(reason)}"), dtype=name),)
 
 
 def _label(point: Point, labels: Labels, message: str) -> Finding:

@@ -39,12 +39,12 @@ def low_precision(
         return (scene.finding(f"{name} ~ float64", Outcome.SKIPPED, f"The point is outside the range of {name}."),)
     if bool(twin_scene.value.isfinite().all()) and not bool(scene.value.isfinite().all()):
         return (scene.finding(f"{name} ~ float64", Outcome.SKIPPED, f"The value overflows {name} here."),)
-    scene.cotangents = twin_scene.cotangents
+    cotangents = twin_scene.cotangents.to(dtype).to(torch.float64)  # both sides get the very same numbers
+    scene.cotangents = cotangents
     twin = subject.reference
     flat = FlatSubject(subject, rounded, device=labels.device, function=twin)
     generator = scene.generator(f"rounding {name}")
     origin = f"rounding of {name}: Monte Carlo arithmetic, {SAMPLES} samples × {SAFETY:g}"
-    cotangents = twin_scene.cotangents
     try:
         actual = reverse(scene.flat, cotangents)
         truth = reverse(flat, cotangents).value

@@ -49,7 +49,7 @@ def _outputs_with_history(flat: FlatSubject, named: dict[str, Tensor]) -> tuple[
     if not any(output.requires_grad for output in outputs):
         raise RouteUnavailableError(
             "the result is detached from every input: autograd has no path to differentiate "
-            "(an operation such as .detach(), .item(), .numpy(), argmax or a view as integers cut it)"
+            "(an operation such as .detach(), .item(), .numpy(), argmax, a view as integers, or one without a derivative cut it)"
         )
     return outputs
 
@@ -101,7 +101,9 @@ def backward(flat: FlatSubject, cotangent: Tensor) -> tuple[Gradients, Gradients
     active = [(output, seed) for output, seed in zip(outputs, seeds, strict=True) if output.requires_grad]
     results = []
     for last in (False, True):
-        torch.autograd.backward([o for o, _ in active], [s for _, s in active], retain_graph=not last)
+        # The engine may hand a view of a seed on as the gradient, and add the second gradient into it: give it copies.
+        copies = [seed.clone() for _, seed in active]
+        torch.autograd.backward([o for o, _ in active], copies, retain_graph=not last)
         results.append(_flat_gradient(flat, named, outputs, {b.name: named[b.name].grad for b in flat.blocks}))
     return results[0], results[1]
 

@@ -73,12 +73,18 @@ def _against_forward(
     scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float
 ) -> Iterator[Finding]:
     check = "double backward ~ forward over reverse"
+    flat = scene.flat
+
+    def compute(x: Tensor) -> Tensor:
+        return forward_over_reverse(flat.at(x), scene.cotangents[0], directions).reshape(-1)
+
     try:
-        other = forward_over_reverse(scene.flat, scene.cotangents[0], directions)
+        other = compute(flat.x).reshape(products.shape)
+        bars = rounding_bars(compute, flat.x, dtypes=(torch.float64,), generator=scene.generator("forward bars"))
     except RouteUnavailableError as reason:
         yield scene.finding(check, Outcome.SKIPPED, f"No forward over reverse mode: {reason}.", order=2)
         return
-    found = compare(products, other, 2 * bar, required=scene.required(2), zero_scale=max(size, 1e-300))
+    found = compare(products, other, bar + bars[torch.float64].reshape(bar.shape), required=scene.required(2), zero_scale=max(size, 1e-300))
     yield _finding(scene, check, found, "H·d by double backward", "forward over reverse mode", ROUNDING_ORIGIN)
 
 

@@ -38,7 +38,7 @@ def decide(findings: tuple[Finding, ...]) -> tuple[Outcome, str]:
     if blind:
         return Outcome.VACUOUS, f"the gradient of {', '.join(blind)} is zero at every point tried"
     if not any(outcome is Outcome.PASS for outcome in answers.values()):
-        return worst(tuple(answers.values())), "nothing could be checked"
+        return worst(tuple(answers.values())), f"nothing could be checked: {counted[0].message}"
     digits = [f.digits for f in counted if f.digits is not None and f.outcome is Outcome.PASS and f.dtype == "float64"]
     least = f", at least {min(digits):.1f} digits" if digits else ""
     return Outcome.PASS, f"{sum(f.outcome is Outcome.PASS for f in counted)} checks passed{least}"
