@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._decomp import decomposition_table
 from torch.utils._python_dispatch import TorchDispatchMode
 
 SAMPLES = 8
@@ -50,6 +51,8 @@ _EXACT = frozenset(
 # Operators with one rounding, in their result. All others are fused from several, or evaluate a special function: their
 # operands are perturbed too, which is what a backward stable kernel may do.
 _ELEMENTARY = frozenset("add add_ sub sub_ rsub mul mul_ div div_ addcmul addcdiv lerp sqrt reciprocal".split())
+# Fused operators that cancel inside, which their operands' roundings do not show: their steps are run one by one.
+_TAKEN_APART = frozenset("gelu gelu_backward".split())
 # Operators that accumulate, with how long the reduction is (from their first operand and result).
 _ACCUMULATING = frozenset(
     """sum mean prod cumsum cumprod var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm einsum
@@ -80,6 +83,9 @@ class PerturbEveryOperation(TorchDispatchMode):
         if name in _EXACT or any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
             return func(*args, **kwargs)
         unit = self.unit
+        if name in _TAKEN_APART and func in decomposition_table:
+            with self:
+                return decomposition_table[func](*args, **kwargs)
         if name in _ACCUMULATING:
             args = self._all(args, unit * math.sqrt(_reduction_length(args)))
         elif name not in _ELEMENTARY and not func._schema.is_mutable:

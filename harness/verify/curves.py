@@ -13,7 +13,10 @@ MOST_CURVES = 3
 
 
 def error_curves(scene: Scene, first: FirstOrder) -> tuple[Curve, ...]:
-    """Make a curve for the first entry of each of the first inputs; none when there was no full ladder or no gradient."""
+    """Make a curve for the largest entry of each of the first inputs; none when there was no full ladder or no gradient.
+
+    A step that is exactly right counts as off by half a rounding of the derivative, which is how well that is known.
+    """
     if first.ladder is None or first.gradient is None:
         return ()
     ladder, truth = first.ladder, first.gradient
@@ -25,8 +28,10 @@ def error_curves(scene: Scene, first: FirstOrder) -> tuple[Curve, ...]:
         if block.start == block.stop:
             continue
         position = block.start + int(truth[0, block.start : block.stop].abs().argmax())
-        central = (ladder.central[position, 0] / size[position] - truth[0, position]).abs()
-        extrapolated = (ladder.extrapolated[position, 0] / size[position] - truth[0, position]).abs()
+        true = truth[0, position]
+        least = 2.0**-54 * float(true.abs())
+        central = (ladder.central[position, 0] / size[position] - true).abs().clamp(min=least)
+        extrapolated = (ladder.extrapolated[position, 0] / size[position] - true).abs().clamp(min=least)
         keep = central.isfinite()
         index = block.index(position - block.start)
         chosen = int(ladder.chosen[position, 0])
