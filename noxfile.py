@@ -1,6 +1,7 @@
 """The only entry to everything this project does with itself: `nox -l` lists it, `nox -s NAME` runs it.
 
-Sessions share one environment (installed once, checked in a second or two afterwards); `lint` needs no torch and has its own.
+Sessions share one environment, installed once and checked in a second or two afterwards; `lint` needs no torch and has
+its own.
 What follows `--` on the command line goes to the session's main command: `nox -s verify -- cases/calculus`.
 """
 
@@ -50,7 +51,9 @@ def report(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time the harness itself against its peers, as ratios measured in one run."""
     _install(session)
-    session.run("pytest", "tests/benchmarks", "-o", "addopts=--import-mode=importlib", "-p", "no:xdist", *session.posargs)
+    session.run(
+        "pytest", "tests/benchmarks", "-o", "addopts=--import-mode=importlib", "-p", "no:xdist", *session.posargs
+    )
 
 
 @nox.session(reuse_venv=True)

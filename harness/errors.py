@@ -49,5 +49,5 @@ class CaseFileError(HarnessError):
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
-class AssertionFailed(HarnessError, AssertionError):
+class CheckFailedError(HarnessError, AssertionError):
     """Raised by ``Verdict.raise_if_failed``, so that a failed check is a failed test."""

@@ -54,8 +54,8 @@ class Finding:
 
     `check` names what was compared with what ("reverse ~ ladder"); `index` is the worst entry of `input`, the one
     whose `error` is largest in units of its `bar`. `actual` is the subject's number there, `expected` the oracle's.
-    `error` = |actual − expected|; PASS needs error ≤ bar. `resolution` is the smallest relative error of that input's gradient
-    that this comparison could have noticed (largest bar / largest entry). `digits` is the agreement in decimal
+    `error` = |actual − expected|; PASS needs error ≤ bar. `resolution` is the smallest relative error of that input's
+    gradient that this comparison could have noticed (largest bar / largest entry). `digits` is the agreement in decimal
     digits, norm-wise: −log₁₀(‖actual − expected‖ / ‖expected‖), capped at 17.
     `excused` is the reason a case file gives for a failure it declares; an excused finding does not turn a case red.
     """
@@ -152,7 +152,7 @@ class VerifyRecord:
     message: str
     findings: tuple[Finding, ...] = ()
     detection_limit: float | None = None
-    """Smallest relative fault (1+ε) that at least one independent check of this case was seen to catch, worst point; float64."""
+    """Smallest relative fault (1+ε) that an independent float64 check was seen to catch, for the case's worst input."""
     formula: str | None = None
     """The case's function as Python expression text (one line per output), or the name of its Python subject."""
     let: tuple[tuple[str, str], ...] = ()

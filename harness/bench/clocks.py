@@ -130,7 +130,7 @@ class CudaClock:
         return torch.cuda.device(self.device)
 
     def _device_event(self) -> Event:
-        return cast("Event", torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
+        return cast("Event", torch.cuda.Event(enable_timing=True))
 
     def _device_settle(self) -> None:
         torch.cuda.synchronize(self.device)

@@ -143,7 +143,7 @@ class _Watch:
         if self.minima is not None:
             self.errors.append(self._distance(flat))
         keep = step in self.kept
-        level = self._level(step, keep)
+        level = self._level(step, keep=keep)
         if self.hit is None and level is not None and self._arrived(level):
             self.hit, keep = step, True
         ended = self._diverged(step) or self._stopped()
@@ -189,7 +189,7 @@ class _Watch:
             return float(torch.dist(flat, self.minima[0], math.inf)) if self.minima is not None else math.nan
         return float((self.minima - flat).abs().amax(dim=1).min())
 
-    def _level(self, step: int, keep: bool) -> float | None:
+    def _level(self, step: int, *, keep: bool) -> float | None:
         """Return the loss that arrival is judged by, None where this step is not one to judge it at.
 
         With mini-batches or fresh data a step's own loss is noise; the loss on the whole data (a held-out draw) is

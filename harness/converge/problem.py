@@ -91,7 +91,7 @@ class Problem:
                 f"Cannot descend on {self.subject.name}: autograd finds no path from the loss to the parameters. "
                 "Check that the function does not leave PyTorch (detach, item, numpy), or use `gradient: analytic`."
             )
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.detach()
 
     @torch.no_grad()

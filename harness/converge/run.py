@@ -65,7 +65,7 @@ def converge_case(
         check_options(model.optimizer, model.options)
         sizes = problem_sizes(case.sizes, model)
         subject = build_subject(case, trust=trust)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the case boundary: whatever a case does wrong ends in its record
         return (failed_record(blank, error),)
     return converge_subject(subject, model, sizes=sizes, seed=seed, device=device, blank=blank)
 
@@ -95,7 +95,7 @@ def converge_subject(
         this = replace(blank, seed=seed + count)
         try:
             record = _one_seed(subject, model, sizes, this, device=device, pictures=count == 0)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             record = failed_record(this, error)
         records.append(replace(record, duration_s=time.perf_counter() - start_s))
     if len(records) > 1:

@@ -101,6 +101,6 @@ def accuracy(scores: Tensor, labels: Tensor) -> float:
     return float(right.double().mean())
 
 
-def _as_it_is(batch: Any) -> Any:  # noqa: ANN401  what `Rows.__getitems__` made, not the list DataLoader's types expect
+def _as_it_is(batch: Any) -> Any:
     """Return a batch unchanged: `Rows` already collated it."""
     return batch

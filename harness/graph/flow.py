@@ -62,7 +62,7 @@ class Flow:
             The step's value.
         """
 
-        def value(node: fx.Node) -> Any:  # noqa: ANN401  tensors, tuples and numbers
+        def value(node: fx.Node) -> Any:
             node = _unfold(node, self.values, self.live)
             if node in given:
                 return given[node]

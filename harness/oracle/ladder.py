@@ -12,6 +12,7 @@ expansions used are the Taylor series of g(t) − g(−t) and g(t) + g(−t).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ UNIT_ROUNDOFF = 2.0**-53
 FIRST_STEP = 1.0
 BASE_STEPS = 34
 MOST_STEPS = 80
-COARSE = 2.0**-20
+COARSE = 2.0**-12
 """A value's rounding is finer than this, relative to the largest value on the ladder."""
 TAIL = 8
 """How many of the smallest steps show what is rounding noise: it is about the same at every step."""
@@ -156,7 +157,7 @@ def step_count(x: Tensor, *, most: int = MOST_STEPS) -> int:
     size = x.abs()
     nonzero = size[size > 0]
     smallest = float(nonzero.min()) if nonzero.numel() else 1.0
-    extra = max(0.0, -float(torch.tensor(min(smallest, 1.0)).log2())) + max(0.0, float(size.max().clamp(min=1).log2()) / 2)
+    extra = -math.log2(min(smallest, 1.0)) + math.log2(max(float(size.max()), 1.0)) / 2
     return min(most, BASE_STEPS + int(extra))
 
 

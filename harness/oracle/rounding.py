@@ -69,7 +69,7 @@ class PerturbEveryOperation(TorchDispatchMode):
     """While active, every floating-point operator's result is off by a random relative error of at most `unit`."""
 
     def __init__(self, unit: float, generator: torch.Generator) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.unit = unit
         self.generator = generator
         self.operations = 0

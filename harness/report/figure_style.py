@@ -99,7 +99,7 @@ def has_positive_only(values: Iterable[object]) -> bool:
     return bool(found) and min(found) > 0
 
 
-def log_axis(title: str, values: Sequence[float | None] = (), **rest: Any) -> dict[str, Any]:  # noqa: ANN401
+def log_axis(title: str, values: Sequence[float | None] = (), **rest: Any) -> dict[str, Any]:
     """Describe a logarithmic axis labelled in powers of ten: at whole decades, or at 1, 2, 5 where there are few."""
     found = [value for value in values if value]
     decades = math.log10(max(found) / min(found)) if found else 0.0
@@ -117,7 +117,7 @@ def add_level(figure: go.Figure, value: float, text: str, *, axis: str = "y") ->
     figure.add_annotation(text=text, showarrow=False, xanchor="right", yanchor="bottom", font={"size": 11}, **place)
 
 
-def linear_axis(title: str, **rest: Any) -> dict[str, Any]:  # noqa: ANN401
+def linear_axis(title: str, **rest: Any) -> dict[str, Any]:
     """Describe a linear axis."""
     return {"title": {"text": title}, "type": "linear", **rest}
 

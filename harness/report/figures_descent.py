@@ -6,7 +6,7 @@ Pure functions of the frames that `columns` declares; each returns None where th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def convergence_figure(trajectory: pd.DataFrame, converge: pd.DataFrame | None =
         axis = log_axis(title, positive(trajectory[panel])) if logarithmic[panel] else linear_axis(title)
         figure.update_yaxes(axis, row=position, col=1)
     figure.update_xaxes(title_text="step", row=len(panels), col=1)
-    tolerances = [] if converge is None or len(panels) < 2 else converge["tolerance"].dropna().unique()
+    tolerances: Iterable[float] = [] if converge is None or len(panels) < 2 else converge["tolerance"].dropna().unique()
     for tolerance in tolerances:
         add_level(figure, float(tolerance), f"within {tolerance:g}", axis="y2")
     return styled(figure, height=110 + 230 * len(panels))

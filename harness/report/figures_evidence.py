@@ -5,6 +5,7 @@ Pure functions of the frames that `columns` declares; each returns None where th
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import pandas as pd
@@ -163,7 +164,7 @@ def _line(oracle: object, dtype: object, order: object) -> str:
 
 def _disc(count: int) -> float:
     """Diameter in pixels: area in proportion to the count, within what fits a line."""
-    return round(min(26.0, 5 + 2 * float(count) ** 0.5), 1)
+    return round(min(26.0, 5 + 2 * math.sqrt(count)), 1)
 
 
 def detection_figure(detection: pd.DataFrame) -> go.Figure | None:

@@ -42,10 +42,10 @@ def scaling_figure(timings: pd.DataFrame, scalings: pd.DataFrame | None = None) 
     dashes = dict(zip(timed["device"].unique(), DASHES * 3, strict=False))
     shown: set[str] = set()
     for (what, variant, device), mine in timed.groupby(["what", "variant", "device"], sort=False):
-        row, column = divmod(passes.index(what), columns)
+        row, column = divmod(passes.index(str(what)), columns)
         name = f"{variant} on {device}"
         exponent = _exponent(scalings, {"what": what, "variant": variant, "device": device})
-        line = _timed_line(mine, name, exponent, colours[variant], dashes[device])
+        line = _timed_line(mine, name, exponent, colours[str(variant)], dashes[device])
         figure.add_trace(line.update(showlegend=name not in shown), row=row + 1, col=column + 1)
         shown.add(name)
     figure.update_xaxes(log_axis("", positive(timed["elements"]), exponentformat="SI"))
@@ -112,7 +112,7 @@ def speedup_figure(speedups: pd.DataFrame) -> go.Figure | None:
         f"{case}: {what}, {variant}"
         for case, what, variant in zip(both["case"], both["what"], both["variant"], strict=True)
     ]
-    one_case = both["case"].nunique() == 1
+    one_case = len(set(both["case"])) == 1
     colours = coloured(names)
     for name, rows in both.groupby(pd.Series(names, index=both.index), sort=False):
         ordered = rows.sort_values("elements")

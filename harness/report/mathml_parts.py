@@ -87,7 +87,7 @@ def bound(part: Part, level: Level) -> Part:
     return fenced(part, "[", "]") if part.level is Level.COMPARISON else fenced(part)
 
 
-def number(value: complex) -> Part:
+def number(value: int | float | complex) -> Part:  # noqa: PYI041 - mypy takes the tower literally
     """Set a non-negative number; powers of ten are written out."""
     if isinstance(value, complex):
         return Part(markup=row(number(value.imag), "<mi>i</mi>"), digit=True)
@@ -185,10 +185,8 @@ def product(left: Part, right: Part, sign: str | None = None) -> Part:
     second = fenced(right) if right.negative else bound(right, Level.OPEN)
     if sign is None and second.digit:
         sign = "⋅"
-    if sign is not None:
-        between = f"<mo>{sign}</mo>"
-    else:
-        between = TIMES + (THIN if first.word_last or second.word_first else "")
+    silent = TIMES + (THIN if first.word_last or second.word_first else "")
+    between = silent if sign is None else f"<mo>{sign}</mo>"
     return Part(
         markup=first.markup + between + second.markup,
         level=min(second.level, Level.PRODUCT),

@@ -14,7 +14,7 @@ from harness.case.domains import with_domain
 from harness.case.points import draw_points
 from harness.case.subject import Input, Point, Subject, Tensors
 from harness.case.trust import Trust
-from harness.errors import AssertionFailed, UsageError
+from harness.errors import CheckFailedError, UsageError
 from harness.records import Finding, Outcome
 from harness.verify.check import POINTS_BY_EFFORT, VerifyOptions, verify_subject
 from harness.verify.scene import Labels
@@ -40,7 +40,7 @@ class Verdict:
         """Raise unless the outcome is PASS.
 
         Raises:
-            AssertionFailed: naming the outcome and every finding that did not pass (at most ten).
+            CheckFailedError: naming the outcome and every finding that did not pass (at most ten).
         """
         if self.outcome is Outcome.PASS:
             return
@@ -49,7 +49,7 @@ class Verdict:
         lines += [f"  [{f.outcome.value}] {f.check} at {f.point}: {f.message}" for f in bad[:10]]
         if len(bad) > 10:
             lines.append(f"  … and {len(bad) - 10} more")
-        raise AssertionFailed("\n".join(lines))
+        raise CheckFailedError("\n".join(lines))
 
 
 def check(

@@ -1,7 +1,8 @@
 """The finite-difference check against `torch.autograd.gradcheck`, on functions of 10 to 100,000 inputs.
 
-f(x)ᵢ = sin(xᵢ)·xᵢ₋₁, as an autograd.Function whose backward can be told to be wrong in one entry of the Jacobian. gradcheck is
-given no more work than the check here: one function, one point, its defaults. Detection is asserted, time is only printed.
+f(x)ᵢ = sin(xᵢ)·xᵢ₋₁, as an autograd.Function whose backward can be told to be wrong in one entry of the Jacobian.
+gradcheck is given no more work than the check here: one function, one point, its defaults. Detection is asserted, time
+is only printed.
 """
 
 from __future__ import annotations
@@ -75,11 +76,9 @@ def harness_check(x: torch.Tensor, fault: Fault = None, *, scalar: bool = False)
 
 
 def gradcheck(x: torch.Tensor, fault: Fault = None, *, fast: bool) -> bool:
-    """gradcheck with its defaults."""
+    """Gradcheck with its defaults."""
     leaf = x.clone().requires_grad_(True)
-    return torch.autograd.gradcheck(
-        lambda t: Product.apply(t, fault), leaf, fast_mode=fast, raise_exception=False
-    )
+    return torch.autograd.gradcheck(lambda t: Product.apply(t, fault), leaf, fast_mode=fast, raise_exception=False)
 
 
 @pytest.mark.parametrize("count", SIZES)
@@ -116,7 +115,7 @@ def test_one_wrong_entry_in_a_thousand_is_noticed() -> None:
 
 
 def test_fast_gradcheck_misses_a_large_error() -> None:
-    """gradcheck's fast mode accepts an entry wrong by 10 at 1000 inputs, at some places; the check here never does."""
+    """Gradcheck's fast mode accepts an entry wrong by 10 at 1000 inputs, at some places; the check here never does."""
     x = point(1000)
     places = torch.randint(0, 1000, (12, 2), generator=torch.Generator().manual_seed(1)).tolist()
     missed = [place for place in places if gradcheck(x, (10.0, *place), fast=True)]
