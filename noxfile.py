@@ -1,81 +1,84 @@
 """The only entry to everything this project does with itself: `nox -l` lists it, `nox -s NAME` runs it.
 
-Sessions share one environment, installed once and checked in a second or two afterwards; `lint` needs no torch and has
-its own.
+The sessions share one environment, `.nox/harness`: torch is large, so it is installed once and only checked afterwards.
 What follows `--` on the command line goes to the session's main command: `nox -s verify -- cases/calculus`.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.default_venv_backend = "virtualenv"
-nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["verify", "tests", "lint", "types"]
 
-SHARED = str(Path(".nox") / "harness")
-CONSTRAINTS = ("-c", "constraints.txt")
+SHARED = Path(".nox", "harness").resolve()
+PROGRAMS = SHARED / ("Scripts" if os.name == "nt" else "bin")
 
 
-def _install(session: nox.Session) -> None:
-    """Install the project with its development tools, within the constraints."""
-    session.install("-q", *CONSTRAINTS, "-e", ".[dev]")
+class Environment:
+    """The shared environment, ready for use: made if missing, and brought up to date with the project."""
+
+    def __init__(self, session: nox.Session, *further: str) -> None:
+        self.session = session
+        if not (PROGRAMS / "python").exists() and not (PROGRAMS / "python.exe").exists():
+            session.run(sys.executable, "-m", "venv", str(SHARED), external=True)
+        quiet = ("--quiet", "--disable-pip-version-check")
+        self.run("python", "-m", "pip", "install", *quiet, "-c", "constraints.txt", "-e", ".[dev]", *further)
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of the environment's programs; the session fails when it fails."""
+        path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", "")])
+        self.session.run(str(PROGRAMS / program), *arguments, external=True, env={"PATH": path})
 
 
-@nox.session(venv_location=SHARED)
+@nox.session(venv_backend="none")
 def verify(session: nox.Session) -> None:
     """Verify every case, run its descents and a short timing pass, and write the report."""
-    _install(session)
-    session.run("harness", "run", *(session.posargs or ["cases"]))
+    Environment(session).run("harness", "run", *(session.posargs or ["cases"]))
 
 
-@nox.session(venv_location=SHARED)
+@nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run the test-suite, browser tests included where there is a Chromium."""
-    _install(session)
-    session.run("pytest", "-n", str(os.cpu_count() or 1), "--dist", "loadfile", *session.posargs)
+    workers = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    Environment(session).run("pytest", "-n", workers, "--dist", "loadfile", *session.posargs)
 
 
-@nox.session(venv_location=SHARED)
+@nox.session(venv_backend="none")
 def report(session: nox.Session) -> None:
     """Make the full performance report: everything, at full timing length."""
-    _install(session)
-    session.run("harness", "run", "--full", *(session.posargs or ["cases"]))
+    Environment(session).run("harness", "run", "--full", *(session.posargs or ["cases"]))
 
 
-@nox.session(venv_location=SHARED)
+@nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
     """Time the harness itself against its peers, as ratios measured in one run."""
-    _install(session)
-    session.run(
-        "pytest", "tests/benchmarks", "-o", "addopts=--import-mode=importlib", "-p", "no:xdist", *session.posargs
-    )
+    options = ("-o", "addopts=--import-mode=importlib", "-p", "no:xdist")
+    Environment(session).run("pytest", "tests/benchmarks", *options, *session.posargs)
 
 
-@nox.session(reuse_venv=True)
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Check style, formatting and the one-way imports."""
-    session.install("-q", *CONSTRAINTS, "ruff", "import-linter")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("lint-imports", env={"PYTHONPATH": "."})
+    environment = Environment(session)
+    environment.run("ruff", "check", ".")
+    environment.run("ruff", "format", "--check", ".")
+    environment.run("lint-imports")
 
 
-@nox.session(venv_location=SHARED)
+@nox.session(venv_backend="none")
 def types(session: nox.Session) -> None:
     """Check types, strictly."""
-    _install(session)
-    session.run("mypy", *session.posargs)
+    Environment(session).run("mypy", *session.posargs)
 
 
-@nox.session(venv_location=SHARED)
+@nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
     """Regenerate the case-file reference and its JSON Schema, and build the documentation into build/docs."""
-    _install(session)
-    session.install("-q", "mkdocs")
-    session.run("python", "docs/generate.py")
-    session.run("mkdocs", "build", "--strict", "--quiet")
+    environment = Environment(session, "mkdocs")
+    environment.run("python", "docs/generate.py")
+    environment.run("mkdocs", "build", "--strict", "--quiet")
