@@ -27,8 +27,12 @@ COARSE = 2.0**-12
 """A value's rounding is finer than this, relative to the largest value on the ladder."""
 TAIL = 8
 """How many of the smallest steps show what is rounding noise: it is about the same at every step."""
-LATTICE = 2520.0
-"""A multiple of 1, 2, … 10: the smallest change seen may be any of these times the spacing of the lattice."""
+ISOLATED = 2.0**-30
+"""A value of its own at the point is one when it is off by more than this, relative to the largest value on the ladder."""
+LATTICE = 10
+"""The smallest change seen may be 1, 2, … 10 times the spacing of the lattice of a coarse function's values."""
+ON_LATTICE = 0.01
+"""How far from the lattice a change may be, in units of the smallest: it is rounded once more after that."""
 MARGIN = 2.0
 """Factor on spread and rounding: measured on a held-out table of functions, it makes the bars cover the true error."""
 
@@ -252,10 +256,9 @@ def _read(
     bend = limit(second, steps, orders=(1, 3), floor=2 * level, divided=True)
     gap = limit(plus - minus, steps, orders=(1, 3), floor=level, divided=False)
     kink = (bend.value.abs() > 2 * bend.bar) & (bend.value.abs() > 1e-11 * (value.abs() + bar))
-    around = plus + minus - 2 * middle
-    apart = limit(around, steps, orders=(2, 4), floor=2 * level, divided=False)
-    last = around[..., -TAIL:].nan_to_num(0.0)
-    noise = (last.amax(-1) - last.amin(-1)).maximum(level)
+    apart = limit(plus + minus - 2 * middle, steps, orders=(2, 4), floor=2 * level, divided=False)
+    largest = torch.maximum(plus.abs(), minus.abs()).nan_to_num(0.0).amax(-1).maximum(center.abs())
+    noise = (ISOLATED * largest).maximum(level)  # the point's own rounding is in every row
     jump = _leaps(gap, level) | _leaps(apart, noise)
     bar = torch.where(kink, bar + 0.5 * bend.value.abs() + bend.bar, bar)
     bar = torch.where(jump, torch.inf, bar)
@@ -286,10 +289,13 @@ def _quantum(plus: Tensor, minus: Tensor) -> Tensor:
     largest = torch.maximum(plus.abs(), minus.abs()).nan_to_num(0.0).amax(-1)
     stands = (change[..., -3:] == 0).all(-1)
     smallest = change.masked_fill(change == 0, torch.inf).amin(-1)
-    multiples = LATTICE * change / smallest[..., None]
-    near = (change > 0) & (change <= 2**10 * smallest[..., None])
-    on_lattice = ((multiples - multiples.round()).abs() <= 1e-9 * multiples) | ~near
-    coarse = stands & (smallest <= COARSE * largest) & on_lattice.all(-1)
+    ratio = change / smallest[..., None]
+    near = (change > 0) & (ratio <= 2**10)
+    on_lattice = torch.zeros_like(stands)
+    for multiple in range(1, LATTICE + 1):
+        off = (multiple * ratio - (multiple * ratio).round()).abs() / multiple
+        on_lattice |= ((off <= ON_LATTICE) | ~near).all(-1)
+    coarse = stands & (smallest <= COARSE * largest) & on_lattice
     return torch.where(coarse, smallest, 0.0)
 
 

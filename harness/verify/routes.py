@@ -6,7 +6,9 @@ A route never judges. Where PyTorch says that a route is not supported, `RouteUn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import warnings
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 from torch import Tensor
@@ -16,6 +18,13 @@ from harness.oracle.flat import FlatSubject, real_vector
 
 
 GradientFunction = Callable[[Tensor], Tensor]
+
+
+with warnings.catch_warnings():
+    # Forward mode imports this at its first use, which warns of a deprecation inside PyTorch: where a caller has made
+    # warnings errors, that would look like the subject raising.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import_module("torch._decomp.decompositions_for_jvp")
 
 
 class RouteUnavailableError(Exception):
