@@ -68,7 +68,7 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
         _panel(
             "convergence",
             "descent",
-            "Descent",
+            "Loss and distance, step by step",
             "Loss, and distance to the minimum where one is known, after each step. A straight line on this scale is "
             "linear convergence.",
             figures.convergence_figure(frames.trajectory, frames.converge),
