@@ -260,8 +260,9 @@ def _read(
     largest = torch.maximum(plus.abs(), minus.abs()).nan_to_num(0.0).amax(-1).maximum(center.abs())
     noise = (ISOLATED * largest).maximum(level)  # the point's own rounding is in every row
     jump = _leaps(gap, level) | _leaps(apart, noise)
+    drowned = _drowned(plus, minus, center, bar * steps[best.row], level)
     bar = torch.where(kink, bar + 0.5 * bend.value.abs() + bend.bar, bar)
-    bar = torch.where(jump, torch.inf, bar)
+    bar = torch.where(jump | (drowned & ~kink), torch.inf, bar)
     return Slopes(
         value=value,
         bar=bar,
@@ -272,6 +273,18 @@ def _read(
         extrapolated=torch.nn.functional.pad(best.table, (0, count - best.table.shape[-1]), value=torch.nan),
         chosen=best.row,
     )
+
+
+def _drowned(plus: Tensor, minus: Tensor, center: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+    """Whether the noise behind a bar is about as large as all that the function does on the ladder (D × C).
+
+    Then it is no noise, but the function itself at scales below the ladder's (fast oscillations, a nearly singular matrix).
+    """
+    values = torch.cat([plus, minus, center[None, :, None].expand(*plus.shape[:2], 1)], -1)
+    largest = values.nan_to_num(-torch.inf, neginf=-torch.inf).amax(-1)
+    smallest = values.nan_to_num(torch.inf, posinf=torch.inf).amin(-1)
+    variation = largest - smallest
+    return (variation > 2**10 * level) & (noise > variation / 4)
 
 
 def _leaps(difference: Limit, level: Tensor) -> Tensor:

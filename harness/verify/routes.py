@@ -138,12 +138,16 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
     outputs = flat.outputs(x)
     if not outputs.requires_grad:
         raise RouteUnavailableError("the result is detached from every input")
+    # As in any real graph the cotangent has history: without it, @once_differentiable returns a constant without a word.
+    seed = cotangent.to(outputs.dtype).to(outputs.device).clone().requires_grad_(True)
     try:
-        (first,) = torch.autograd.grad(outputs, x, cotangent.to(outputs.dtype).to(outputs.device), create_graph=True)
+        (first,) = torch.autograd.grad(outputs, x, seed, create_graph=True)
     except RuntimeError as reason:
         raise RouteUnavailableError(one_line(reason)) from reason
     if not first.requires_grad:
         return torch.zeros(len(directions), flat.size, dtype=torch.float64)
+    if _refuses(first):
+        raise RouteUnavailableError("a backward is marked with @once_differentiable")
     rows = []
     for direction in directions:
         seed = direction.to(first.dtype).to(first.device)
@@ -153,6 +157,20 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
             raise RouteUnavailableError(one_line(reason)) from reason
         rows.append(torch.zeros_like(flat.x) if row is None else row)
     return torch.stack(rows).detach().to("cpu", torch.float64)
+
+
+def _refuses(result: Tensor) -> bool:
+    """Whether a graph holds a node that raises when it is reached: autograd.grad goes around those that lead to no input."""
+    waiting, seen = [result.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "torch::autograd::Error":
+            return True
+        seen.add(node)
+        waiting += [following for following, _ in node.next_functions]
+    return False
 
 
 def forward_over_reverse(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -> Tensor:

@@ -1,0 +1,124 @@
+"""First-order checks at one point: which comparisons are made, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.case.subject import Input, Point, Subject
+from harness.oracle.symbolic import Symbolic
+from harness.records import Finding, Outcome
+from harness.verify.first import FirstOrder, first_order
+from harness.verify.scene import Labels, Scene
+
+X = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64)
+
+
+def first_of(function: Callable[[Tensor], Tensor], x: Tensor = X, **more: Any) -> FirstOrder:  # noqa: ANN401
+    """First-order checks of a function of one tensor."""
+    subject = Subject(name="f", inputs={"x": Input(shape=tuple(x.shape))}, function=lambda t: (function(t["x"]),), **more)
+    scene = Scene(subject, Point(name="p", values={"x": x}, sizes={}, seed=0), Labels(case="f", seed=0, device="cpu"))
+    return first_order(scene, Symbolic(subject))
+
+
+def named(found: FirstOrder, check: str) -> Finding:
+    """The finding of one check."""
+    return next(f for f in found.findings if f.check == check)
+
+
+def test_every_route_is_checked() -> None:
+    """A plain function is held against finite differences and itself, by every route."""
+    checks = {f.check for f in first_of(torch.sin).findings}
+    assert checks >= {
+        "autograd ~ finite differences",
+        ".backward() ~ autograd.grad",
+        "accumulation over two backwards",
+        "cotangent is used linearly",
+        "forward ~ reverse (adjoint identity)",
+        "forward ~ finite differences",
+    }
+
+
+def test_a_pass_has_its_evidence() -> None:
+    """The finding has numbers, bar, resolution, digits and a detection limit."""
+    found = named(first_of(torch.sin), "autograd ~ finite differences")
+    assert None not in (found.actual, found.expected, found.bar, found.resolution, found.digits, found.detection_limit)
+
+
+def test_a_sharp_detection_limit() -> None:
+    """A smooth function is seen to fail at relative faults far below 1e-9."""
+    found = named(first_of(torch.sin), "autograd ~ finite differences")
+    assert found.detection_limit is not None
+    assert found.detection_limit <= 1e-10
+
+
+def test_a_failure_names_entry_numbers_and_pattern() -> None:
+    """The sentence has the derivative, both numbers, the bar and what it looks like."""
+
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            return (2 * g).expand(3)
+
+    message = named(first_of(lambda x: Doubled.apply(x)), "autograd ~ finite differences").message
+    assert message.startswith("∂f/∂x[")
+    assert "is 2 by autograd but 1 by finite differences: off by 1, allowed" in message
+    assert "factor 2 too many" in message
+
+
+def test_a_detached_function_is_a_failure() -> None:
+    """No gradient at all is a FAIL with the reason."""
+    (only,) = first_of(lambda x: x.detach()).findings
+    assert (only.outcome, "detached" in only.message) == (Outcome.FAIL, True)
+
+
+def test_a_kink_is_remembered() -> None:
+    """Later checks know that there is no second derivative."""
+    assert first_of(torch.relu, torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)).kinked
+
+
+def test_smooth_points_are_not_kinked() -> None:
+    """Smooth functions are."""
+    assert not first_of(torch.sin).kinked
+
+
+def test_no_numbers_after_nan() -> None:
+    """A gradient that is not finite fails, and is not built upon."""
+    found = first_of(lambda x: (x.clamp(min=0) ** 2).sum().sqrt(), torch.zeros(3, dtype=torch.float64))
+    assert found.gradient is None
+
+
+def test_complex_step_is_opt_in() -> None:
+    """The complex step appears only where it is asked for."""
+    assert not any("complex step" in f.check for f in first_of(torch.sin).findings)
+
+
+def test_a_reference_of_another_length_fails() -> None:
+    """A reference that returns fewer numbers cannot be a reference."""
+    found = first_of(torch.sin, reference=lambda t: (t["x"].sin().sum(),))
+    assert named(found, "value ~ reference").outcome is Outcome.FAIL
+
+
+def test_an_accumulation_that_differs_is_told() -> None:
+    """A backward that counts its calls fails the check of accumulation."""
+    calls = {"n": 0}
+
+    class Counting(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx: Any, g: Tensor) -> Tensor:
+            calls["n"] += 1
+            return 2 * g * calls["n"]
+
+    outcomes = {f.check: f.outcome for f in first_of(lambda x: Counting.apply(x)).findings}
+    assert outcomes["accumulation over two backwards"] is Outcome.FAIL
