@@ -48,14 +48,14 @@ def analytic_gradient(flat: FlatSubject, cotangents: Tensor, *, generator: torch
 
 
 def output_cotangents(flat: FlatSubject, outputs: tuple[Tensor, ...], cotangent: Tensor) -> tuple[Tensor, ...]:
-    """Fold a flat real cotangent (M) into one tensor per output; integer outputs get zeros."""
+    """Fold a flat real cotangent (M) into one tensor per output, copied; integer outputs get zeros."""
     folded, start = [], 0
     for output in outputs:
         if not (output.is_floating_point() or output.is_complex()):
             folded.append(torch.zeros_like(output))
             continue
         count = output.numel() * (2 if output.is_complex() else 1)
-        part = cotangent[start : start + count].to(flat.device)
+        part = cotangent[start : start + count].clone().to(flat.device)  # a backward may write into it
         start += count
         if output.is_complex():
             folded.append(torch.view_as_complex(part.reshape(*output.shape, 2).contiguous()).to(output.dtype))

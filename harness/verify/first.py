@@ -81,6 +81,9 @@ def first_order(scene: Scene, symbolic: Symbolic | None, *, use_complex_step: bo
     oracles, ladder, skipped = _oracles(scene, symbolic, value_bar, use_complex_step=use_complex_step)
     findings += skipped
     findings += _dtypes(scene, gradients)
+    if gradients.overwrites_cotangent:
+        message = "The backward writes into its upstream gradient, which other parts of a graph may share."
+        findings.append(scene.finding("cotangent is left alone", Outcome.FAIL, message))
     for estimate in oracles:
         findings += _against(scene, gradients, bar, estimate)
     findings += _analytic_against_truth(scene, oracles)

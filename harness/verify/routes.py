@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import torch
@@ -43,6 +43,8 @@ class Gradients:
     missing: tuple[str, ...] = ()
     dtype_faults: tuple[str, ...] = ()
     """Inputs whose gradient came back in another dtype, as "w: float16 for a float32 input"."""
+    overwrites_cotangent: bool = False
+    """Whether the backward wrote into its upstream gradient, which other nodes of a graph may share."""
 
 
 def leaves(flat: FlatSubject) -> dict[str, Tensor]:
@@ -87,7 +89,7 @@ def _flat_gradient(
 
 def reverse(flat: FlatSubject, cotangents: Tensor) -> Gradients:
     """Gradients by `torch.autograd.grad` for C cotangents (C × M), from one forward pass."""
-    rows = []
+    rows, overwrites = [], False
     named = leaves(flat)
     outputs = _outputs_with_history(flat, named)
     for left, cotangent in zip(range(len(cotangents) - 1, -1, -1), cotangents, strict=True):
@@ -99,7 +101,9 @@ def reverse(flat: FlatSubject, cotangents: Tensor) -> Gradients:
         )
         by_name = dict(zip((b.name for b in flat.blocks), found, strict=True))
         rows.append(_flat_gradient(flat, named, outputs, by_name))
-    return _stack(rows)
+        given = output_cotangents(flat, outputs, cotangent)
+        overwrites |= not all(torch.equal(seed, kept) for seed, kept in zip(seeds, given, strict=True))
+    return replace(_stack(rows), overwrites_cotangent=overwrites)
 
 
 def backward(flat: FlatSubject, cotangent: Tensor) -> tuple[Gradients, Gradients]:

@@ -34,7 +34,7 @@ def right(t: Mapping[str, Tensor], g: tuple[Tensor, ...]) -> dict[str, Tensor]:
     return {"x": g[0] * t["w"], "w": g[0] * t["x"]}
 
 
-def estimate(gradient: Any) -> Any:  # noqa: ANN401 - an estimate or None
+def estimate(gradient: Any) -> Any:
     """The analytic estimate for two cotangents."""
     return analytic_gradient(flat_of(gradient), torch.eye(2).double(), generator=torch.Generator().manual_seed(0))
 

@@ -32,7 +32,7 @@ def test_analytic_functions(function: Callable[[Tensor], Tensor]) -> None:
 
 
 def test_it_has_an_error_that_the_bar_does_not_hide() -> None:
-    """abs is not analytic: the estimate differs, which is why the oracle is opt-in."""
+    """Abs is not analytic: the estimate differs, which is why the oracle is opt-in."""
     try:
         estimate = complex_step(flat_of(torch.abs), torch.eye(3, dtype=torch.float64))
     except NotAnalyticError:

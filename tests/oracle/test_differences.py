@@ -18,7 +18,7 @@ from harness.oracle.differences import (
 from harness.oracle.flat import FlatSubject
 
 
-def flat_of(function, x: Tensor, *, domain: tuple[float, float] | None = None) -> FlatSubject:  # noqa: ANN001
+def flat_of(function, x: Tensor, *, domain: tuple[float, float] | None = None) -> FlatSubject:
     """The flat view of a function of one tensor x."""
     subject = Subject(
         name="f", inputs={"x": Input(shape=tuple(x.shape), domain=domain)}, function=lambda t: (function(t["x"]),)
@@ -54,7 +54,9 @@ def test_only_the_function_is_evaluated() -> None:
 def test_large_inputs_get_directions() -> None:
     """Beyond a few hundred entries the estimate holds projections instead of entries."""
     x = normal(MOST_COORDINATES + 1)
-    estimate, ladder = finite_differences(flat_of(lambda x: (x**2).sum(), x), torch.ones(1, 1).double(), generator=generator())
+    estimate, ladder = finite_differences(
+        flat_of(lambda x: (x**2).sum(), x), torch.ones(1, 1).double(), generator=generator()
+    )
     assert estimate.directions is not None
     assert ladder is None
 
@@ -62,7 +64,9 @@ def test_large_inputs_get_directions() -> None:
 def test_projections_are_within_their_bars() -> None:
     """Projections of the gradient on dense directions hold."""
     x = normal(1000)
-    estimate, _ = finite_differences(flat_of(lambda x: x.sin().sum(), x), torch.ones(1, 1).double(), generator=generator())
+    estimate, _ = finite_differences(
+        flat_of(lambda x: x.sin().sum(), x), torch.ones(1, 1).double(), generator=generator()
+    )
     true = (estimate.directions @ x.cos())[None]
     assert bool(((estimate.value - true).abs() <= estimate.bar).all())
 
@@ -95,14 +99,18 @@ def test_coordinates_for_small_inputs_only() -> None:
 def test_a_kink_is_named() -> None:
     """The note says which entry sits on a kink."""
     x = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64)
-    estimate, _ = finite_differences(flat_of(lambda x: x.abs().sum(), x), torch.ones(1, 1).double(), generator=generator())
+    estimate, _ = finite_differences(
+        flat_of(lambda x: x.abs().sum(), x), torch.ones(1, 1).double(), generator=generator()
+    )
     assert estimate.note == "a kink at x[1]"
 
 
 def test_a_jump_is_named() -> None:
     """The note says which entry sits on a jump."""
     x = torch.tensor([0.5, 1.0], dtype=torch.float64)
-    estimate, _ = finite_differences(flat_of(lambda x: x.floor().sum(), x), torch.ones(1, 1).double(), generator=generator())
+    estimate, _ = finite_differences(
+        flat_of(lambda x: x.floor().sum(), x), torch.ones(1, 1).double(), generator=generator()
+    )
     assert estimate.note == "a jump at x[1]"
 
 
@@ -130,7 +138,9 @@ def test_functions_vmap_cannot_batch() -> None:
     """The loop path gives the same gradient."""
     x = normal(3).abs() + 1
     estimate, _ = finite_differences(
-        flat_of(lambda x: (x**2).sum() if float(x.sum()) > 0 else x.sum(), x), torch.ones(1, 1).double(), generator=generator()
+        flat_of(lambda x: (x**2).sum() if float(x.sum()) > 0 else x.sum(), x),
+        torch.ones(1, 1).double(),
+        generator=generator(),
     )
     assert bool(((estimate.value - 2 * x).abs() <= estimate.bar).all())
 
@@ -150,5 +160,7 @@ def test_correct_hard_gradients_hold() -> None:
 def test_tiny_inputs_do_not_overflow() -> None:
     """Entries below float32's range are differentiated like others."""
     x = torch.tensor([1e-200, 1.0], dtype=torch.float64)
-    estimate, _ = finite_differences(flat_of(lambda x: (3 * x).sum(), x), torch.ones(1, 1).double(), generator=generator())
+    estimate, _ = finite_differences(
+        flat_of(lambda x: (3 * x).sum(), x), torch.ones(1, 1).double(), generator=generator()
+    )
     assert bool(((estimate.value - 3).abs() <= estimate.bar).all())

@@ -61,7 +61,9 @@ def test_an_index_names_the_entry_of_the_input() -> None:
 def test_blocks_cover_the_vector() -> None:
     """Blocks follow one another without gaps."""
     flat = flat_of(lambda a, b: a.sum() * b, a=vector(1, 2, 3), b=vector(4, 5))
-    assert [(b.start, b.stop) for b in blocks_of(flat.subject, Point(name="", values=flat.values, sizes={}, seed=0))] == [
+    assert [
+        (b.start, b.stop) for b in blocks_of(flat.subject, Point(name="", values=flat.values, sizes={}, seed=0))
+    ] == [
         (0, 3),
         (3, 5),
     ]

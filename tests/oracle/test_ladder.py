@@ -82,7 +82,9 @@ KNOWN = (
         (20.0, 1e3, 16.0),
     ),
     Known("chebyshev 30", _chebyshev, lambda x: mp.chebyt(30, x), (0.1, 0.77, 0.99)),
-    Known("steep sigmoid", lambda x: torch.sigmoid(500 * x), lambda x: 1 / (1 + mp.exp(-500 * x)), (0.001, 0.01, -0.02)),
+    Known(
+        "steep sigmoid", lambda x: torch.sigmoid(500 * x), lambda x: 1 / (1 + mp.exp(-500 * x)), (0.001, 0.01, -0.02)
+    ),
     Known(
         "near a pole",
         lambda x: x / (x - 1.001953125),
@@ -144,7 +146,9 @@ def test_bars_cover_the_true_error() -> None:
 def test_bars_cover_the_true_error_at_random_points() -> None:
     """The same at points drawn around the table's, where nothing is a round number."""
     draw = random.Random(7)
-    places = [(k, p * draw.uniform(0.8, 1.25)) for k, p in HELD_OUT if p and k.name not in ("near a pole", "chebyshev 30")]
+    places = [
+        (k, p * draw.uniform(0.8, 1.25)) for k, p in HELD_OUT if p and k.name not in ("near a pole", "chebyshev 30")
+    ]
     missed = [(known.name, point) for known, point in places if not covered(known, point)]
     assert len(missed) <= 0.01 * len(places), missed
 
@@ -295,7 +299,7 @@ def test_smaller_entries_get_longer_ladders() -> None:
 
 
 def test_scales_are_powers_of_two() -> None:
-    """x ± step is exact or nearly so: scales are powers of two, at least 1, and at most |x| beyond that."""
+    """X ± step is exact or nearly so: scales are powers of two, at least 1, and at most |x| beyond that."""
     x = torch.tensor([0.0, 1e-9, 0.7, 3.0, -1e6], dtype=torch.float64)
     assert scales(x).tolist() == [1.0, 1.0, 1.0, 2.0, 2.0**19]
 

@@ -77,7 +77,11 @@ OUTCOMES: dict[str, tuple[Callable[..., Any], Tensor, Outcome]] = {
     "nothing but ties": (torch.amax, torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64), Outcome.VACUOUS),
     "a value that is not finite": (torch.log, torch.tensor([-1.0], dtype=torch.float64), Outcome.SKIPPED),
     "no numbers": (torch.sin, torch.zeros(0, dtype=torch.float64), Outcome.SKIPPED),
-    "a frequency beyond the ladder": (lambda x: torch.sin(1e14 * x) * 1.0, torch.tensor([0.7], dtype=torch.float64), Outcome.INCONCLUSIVE),
+    "a frequency beyond the ladder": (
+        lambda x: torch.sin(1e14 * x) * 1.0,
+        torch.tensor([0.7], dtype=torch.float64),
+        Outcome.INCONCLUSIVE,
+    ),
     "a function that raises": (lambda x: x.nonsense(), normal(3), Outcome.ERROR),
     "no path at all": (lambda x: x.detach() * 2, normal(3), Outcome.FAIL),
     "integers": (torch.argmax, normal(3), Outcome.FAIL),
@@ -246,7 +250,9 @@ def test_efforts(effort: str) -> None:
 
 def test_more_effort_checks_more() -> None:
     """A thorough check has more findings than a quick one."""
-    counts = [len(check(torch.sin, {"x": Input(shape=(2,))}, effort=e).findings) for e in ("quick", "standard", "thorough")]
+    counts = [
+        len(check(torch.sin, {"x": Input(shape=(2,))}, effort=e).findings) for e in ("quick", "standard", "thorough")
+    ]
     assert counts == sorted(set(counts))
 
 
@@ -267,7 +273,8 @@ RIGHT: dict[str, tuple[Callable[..., Any], dict[str, Tensor]]] = {
     "branches on its values": (lambda x: x.sum() if x.sum() > 0 else (x**2).sum(), {"x": normal(3)}),
     "as long as its values say": (lambda x: x[x > 0] ** 2, {"x": normal(5)}),
     "raises off the point": (
-        lambda x: torch.linalg.cholesky((x + x.T) / 2), {"x": torch.eye(2, dtype=torch.float64) * 0.1}
+        lambda x: torch.linalg.cholesky((x + x.T) / 2),
+        {"x": torch.eye(2, dtype=torch.float64) * 0.1},
     ),
     "works in place on a copy": (lambda x: x.clone().mul_(2).add_(x), {"x": normal(3)}),
     "returns its input": (lambda x: x, {"x": normal(3)}),
@@ -292,7 +299,10 @@ RIGHT: dict[str, tuple[Callable[..., Any], dict[str, Tensor]]] = {
     "below float32": (lambda x: 3 * x, {"x": 1e-200 * normal(3)}),
     "cross entropy": (lambda x: F.cross_entropy(x, torch.tensor([0, 2, 1])), {"x": 5 * normal(3, 4)}),
     "convolution": (F.conv2d, {"input": normal(1, 2, 4, 4), "weight": normal(3, 2, 3, 3)}),
-    "convolution of lattice numbers": (F.conv1d, {"input": normal(2, 3, 7).bfloat16().double(), "weight": normal(4, 3, 3)}),
+    "convolution of lattice numbers": (
+        F.conv1d,
+        {"input": normal(2, 3, 7).bfloat16().double(), "weight": normal(4, 3, 3)},
+    ),
     "attention": (F.scaled_dot_product_attention, {"q": normal(1, 3, 4), "k": normal(1, 3, 4), "v": normal(1, 3, 4)}),
     "embedding": (lambda w: F.embedding(torch.tensor([0, 2, 2]), w), {"w": normal(4, 3)}),
     "float32": (lambda x: x.softmax(-1), {"x": normal(3, 4).float()}),

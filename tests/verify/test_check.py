@@ -245,13 +245,11 @@ class WrongForward(torch.autograd.Function):
         return -tangent * ctx.saved_tensors[0].cos()
 
 
-def overwrites_cotangent() -> Callable[[Tensor], Tensor]:
-    """A square whose backward multiplies its upstream gradient in place."""
-
-    def backward(g: Tensor, x: Tensor) -> Tensor:
-        return g.data.mul_(2) * x
-
-    return with_backward(lambda x: x**2, backward)
+def overwriting(g: Tensor, x: Tensor) -> Tensor:
+    """A right gradient, after which the upstream gradient is spoilt."""
+    gradient = 2 * g * x
+    g.data.mul_(3)
+    return gradient
 
 
 WRONG: dict[str, Callable[[Tensor], Tensor]] = {
@@ -260,6 +258,7 @@ WRONG: dict[str, Callable[[Tensor], Tensor]] = {
     "a second derivative that is silently zero": DetachedSecond.apply,
     "half a second derivative": WrongSecond.apply,
     "forward mode of the wrong sign": WrongForward.apply,
+    "an upstream gradient written into": with_backward(lambda x: x**2, overwriting),
 }
 
 
@@ -283,9 +282,7 @@ def test_one_wrong_entry_is_found(size: int, place: int) -> None:
         gradient[place] += 10 * g
         return gradient
 
-    verdict = check(
-        with_backward(lambda x: x.sin().sum(), backward), {"x": normal(size)}, effort="quick"
-    )
+    verdict = check(with_backward(lambda x: x.sin().sum(), backward), {"x": normal(size)}, effort="quick")
     worst = next(f for f in verdict.findings if f.check == "autograd ~ finite differences")
     assert (verdict.outcome, worst.index) == (Outcome.FAIL, (place,))
 

@@ -29,12 +29,12 @@ def judge(actual: Tensor, expected: Tensor, bar: Tensor, **more: float) -> Compa
 
 
 def test_within_the_bars_passes() -> None:
-    """error ≤ bar, and a bar small enough to have seen something."""
+    """Error ≤ bar, and a bar small enough to have seen something."""
     assert judge(vector(1, 2), vector(1, 2 + 1e-9), vector(1e-8, 1e-8)).outcome is Outcome.PASS
 
 
 def test_outside_the_bars_fails() -> None:
-    """error > bar at one entry is enough."""
+    """Error > bar at one entry is enough."""
     assert judge(vector(1, 2), vector(1, 2.1), vector(1e-8, 1e-8)).outcome is Outcome.FAIL
 
 

@@ -20,7 +20,13 @@ TRUE = torch.randn(12, generator=torch.Generator().manual_seed(0), dtype=torch.f
 
 @pytest.mark.parametrize(
     ("factor", "words"),
-    [(2.0, "factor 2 too many"), (0.5, "missing factor 2"), (-1.0, "wrong sign"), (0.0, "zero everywhere"), (3.5, "3.5 ×")],
+    [
+        (2.0, "factor 2 too many"),
+        (0.5, "missing factor 2"),
+        (-1.0, "wrong sign"),
+        (0.0, "zero everywhere"),
+        (3.5, "3.5 ×"),
+    ],
 )
 def test_a_factor_is_named(factor: float, words: str) -> None:
     """Constant factors are told."""

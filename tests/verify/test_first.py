@@ -17,9 +17,11 @@ from harness.verify.scene import Labels, Scene
 X = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64)
 
 
-def first_of(function: Callable[[Tensor], Tensor], x: Tensor = X, **more: Any) -> FirstOrder:  # noqa: ANN401
+def first_of(function: Callable[[Tensor], Tensor], x: Tensor = X, **more: Any) -> FirstOrder:
     """First-order checks of a function of one tensor."""
-    subject = Subject(name="f", inputs={"x": Input(shape=tuple(x.shape))}, function=lambda t: (function(t["x"]),), **more)
+    subject = Subject(
+        name="f", inputs={"x": Input(shape=tuple(x.shape))}, function=lambda t: (function(t["x"]),), **more
+    )
     scene = Scene(subject, Point(name="p", values={"x": x}, sizes={}, seed=0), Labels(case="f", seed=0, device="cpu"))
     return first_order(scene, Symbolic(subject))
 

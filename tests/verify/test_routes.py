@@ -31,7 +31,7 @@ def flat_of(function: Callable[[Tensor], Any], x: Tensor = X) -> FlatSubject:
     """The flat view of a function of one tensor."""
     inputs = {"x": Input(shape=tuple(x.shape), complex=x.is_complex())}
 
-    def call(tensors: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+    def call(tensors: Any) -> tuple[Tensor, ...]:
         result = function(tensors["x"])
         return result if isinstance(result, tuple) else (result,)
 
@@ -60,7 +60,9 @@ def test_backward_accumulates() -> None:
     assert torch.allclose(twice.value, 2 * once.value)
 
 
-@pytest.mark.parametrize("function", [lambda x: x.reshape(3, 1), lambda x: torch.stack([x, 2 * x]), lambda x: (x, x * 2)])
+@pytest.mark.parametrize(
+    "function", [lambda x: x.reshape(3, 1), lambda x: torch.stack([x, 2 * x]), lambda x: (x, x * 2)]
+)
 def test_backward_leaves_the_cotangent_alone(function: Callable[[Tensor], Any]) -> None:
     """Gradients that are views of the seed do not write into it."""
     flat = flat_of(function)
