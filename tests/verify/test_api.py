@@ -39,7 +39,7 @@ MISUSE: dict[str, tuple[Callable[[], object], str]] = {
     "an input that is no tensor": (lambda: check(torch.sin, {"x": "one"}), "input x='one'"),
     "nothing to differentiate": (lambda: check(torch.abs, {"x": torch.tensor([1, 2])}), "no input is differentiable"),
     "a size without a value": (lambda: check(torch.sin, {"x": Input(shape=("n",))}), "'n' is not in dims"),
-    "a gradient of no input": (lambda: check(torch.sin, {"x": normal(2)}, gradient={"y": torch.cos}), "'y' is no input"),
+    "a stray gradient": (lambda: check(torch.sin, {"x": normal(2)}, gradient={"y": torch.cos}), "'y' is no input"),
     "a gradient of another shape": (
         lambda: check(lambda x: (x**2).sum(), {"x": normal(3)}, gradient=lambda x: 2 * x[:2]), "shape=(2,)"
     ),
