@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import HarnessError, NothingToRunError
+from harness.errors import HarnessError, NothingToRunError, UsageError
 from harness.records import ExitCode
 
 if TYPE_CHECKING:
@@ -146,13 +146,12 @@ run_all = _command("run", ("verify", "converge", "benchmark"), "All three, with 
 @app.command()
 def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]) -> None:
     """Rebuild a run's report from its results.jsonl."""
-    from harness.report.write import write_report
     from harness.run.journal import read_run
     from harness.terminal import print_run
 
     run = read_run(directory)
     folder = directory if directory.is_dir() else directory.parent
-    write_report(run, folder)
+    _write_report(run, folder)
     print_run(run, folder)
 
 
@@ -207,9 +206,7 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool) -
         made = run(paths, options, on_plan=shown.planned, on_record=shown.recorded, on_running=shown.running)
     directory = options.out
     if directory is not None:
-        from harness.report.write import write_report
-
-        write_report(made, directory)
+        _write_report(made, directory)
         if latest:
             point_latest(directory)
     if as_json:
@@ -217,6 +214,19 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool) -
     else:
         print_run(made, directory)
     return made.footer.exit_code if made.footer is not None else ExitCode.FAILED
+
+
+def _write_report(run: Run, directory: Path) -> None:
+    """Write a run's report, or say why that cannot be done."""
+    from harness.report.write import write_report
+
+    try:
+        write_report(run, directory)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write the report: directory={str(directory)!r} cannot be written to ({error.strerror or error}). "
+            f"Make room for it, then run: harness report {shlex.quote(str(directory))}"
+        ) from error
 
 
 def _print_json(run: Run, directory: Path | None) -> None:

@@ -14,7 +14,7 @@ from harness.case.documents import Path, Problem
 from harness.case.draws import ARITIES, parse_draw, wants_gradient
 from harness.case.expression import ExpressionError, nearest, parse
 from harness.case.schema import CaseModel, Claims, ConvergeModel, InputModel, PointModel, PythonRef, Value
-from harness.case.values import WORDS, shape_of
+from harness.case.values import WORDS, constant, shape_of
 from harness.errors import UsageError
 
 RESERVED = re.compile(r"^(output|cotangent(_\d+)?)$")
@@ -125,6 +125,7 @@ def _inputs(scope: _Scope) -> Iterator[Problem]:
         yield from _domain(path, spec)
         if spec.value is not None:
             yield from _shaped((*path, "value"), spec.value, spec, scope, {})
+            yield from _inside((*path, "value"), spec.value, name, spec)
 
 
 def _draw(path: Path, spec: InputModel) -> Iterator[Problem]:
@@ -250,6 +251,7 @@ def _at(path: Path, point: PointModel, scope: _Scope) -> Iterator[Problem]:
         spec = scope.model.inputs.get(name)
         if spec is not None:
             yield from _shaped((*path, "at", name), value, spec, scope, bound)
+            yield from _inside((*path, "at", name), value, name, spec)
         elif not scope.python:
             yield from _known((*path, "at", name), name, scope.inputs, "input")
 
@@ -271,6 +273,48 @@ def _shaped(path: Path, value: Value, spec: InputModel, scope: _Scope, bound: di
             known = f" (here {size} is {expected})" if isinstance(size, str) else ""
             yield Problem(path, f"the value has shape {list(shape)}, but its input is declared as {wanted}{known}")
             return
+
+
+def _inside(path: Path, value: Value, name: str, spec: InputModel) -> Iterator[Problem]:
+    """Numbers of a declared value outside the domain of their input, where nothing has to run to tell."""
+    domain = _declared_domain(spec)
+    if domain is None:
+        return
+    explicit = spec.domain is not None
+    origin, advice = ("of", "") if explicit else (f"that the draw {spec.draw!r} gives", ", or declare a wider `domain`")
+    for place, number, written in _numbers(path, value):
+        if not domain[0] <= number <= domain[1]:
+            limits = f"[{domain[0]:g}, {domain[1]:g}]"
+            yield Problem(
+                place, f"{written} lies outside {limits}, the domain {origin} {name!r}; change the value{advice}"
+            )
+
+
+def _declared_domain(spec: InputModel) -> tuple[float, float] | None:
+    """The interval an input is defined on, by its domain or by its draw."""
+    if spec.domain is not None:
+        return float(spec.domain[0]), float(spec.domain[1])
+    if spec.type == "complex" or spec.value is not None:
+        return None
+    try:
+        drawn = parse_draw(spec.draw).domain
+    except UsageError:
+        return None
+    if drawn is None:
+        return None
+    low, high = sorted(bound * spec.scale + 0.0 for bound in drawn)  # + 0.0 turns −0 into 0
+    return low, high
+
+
+def _numbers(path: Path, value: Value) -> Iterator[tuple[Path, float, str]]:
+    """The real numbers in a declared value, with their places and as they are written."""
+    if isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _numbers((*path, index), part)
+        return
+    number = constant(value) if isinstance(value, str) else value
+    if number is not None:
+        yield path, float(number), str(value)
 
 
 def _shape(path: Path, value: Value, scope: _Scope) -> tuple[tuple[int, ...] | None, list[Problem]]:

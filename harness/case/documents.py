@@ -194,6 +194,8 @@ class _Builder:
             return _SCALARS[kind](text)
         except KeyError:
             return self.complain(path, f"the tag {kind!r} is not allowed", _place(node))
+        except OverflowError:
+            return self.complain(path, f"{text[:40]}… is too large for double precision", _place(node))
         except ValueError:
             return self.complain(path, f"{text[:40]!r} cannot be read as {kind}; put text in quotes", _place(node))
 
@@ -222,7 +224,9 @@ def _kind(node: Node) -> str:
 
 
 def _integer(text: str) -> int:
-    return int(text.replace("_", ""), 0 if re.match(r"[-+]?0[xob]", text) else 10)
+    value = int(text.replace("_", ""), 0 if re.match(r"[-+]?0[xob]", text) else 10)
+    float(value)  # raises OverflowError where no tensor can hold it
+    return value
 
 
 def _float(text: str) -> float:

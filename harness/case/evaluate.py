@@ -74,6 +74,11 @@ def compiled(expression: Expression) -> Program:
     return program
 
 
+def node_value(node: ast.expr, values: Mapping[str, Tensor | int]) -> Value:
+    """What one node of a checked tree stands for; nothing is kept, unlike `compiled`."""
+    return _step(node, frozenset(values))(values, context_of(values))
+
+
 def context_of(values: Mapping[str, Tensor | int]) -> Context:
     """The dtype and device of the first floating-point or complex tensor, else float64 on the first tensor's device."""
     device = torch.device("cpu")

@@ -21,7 +21,17 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "Expression", "ExpressionError", "Function", "nearest", "parse"]
+__all__ = [
+    "CONSTANTS",
+    "FUNCTIONS",
+    "Expression",
+    "ExpressionError",
+    "Function",
+    "nearest",
+    "offset_of",
+    "parse",
+    "source_of",
+]
 
 MAX_LENGTH = 20_000
 MAX_NODES = 5_000
@@ -89,6 +99,19 @@ def nearest(word: str, known: Collection[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def offset_of(text: str, node: ast.AST) -> int:
+    """The 0-based character of an expression's text at which a node of its tree starts."""
+    flat = _flat(text)
+    lead = len(flat) - len(flat.lstrip())
+    column: int = getattr(node, "col_offset", 0)  # in bytes, from where the tree's text starts
+    return lead + len(flat[lead:].encode()[:column].decode(errors="ignore"))
+
+
+def source_of(text: str, node: ast.AST) -> str:
+    """The characters of an expression's text that a node of its tree stands for."""
+    return ast.get_source_segment(_flat(text).strip(), node) or text
+
+
 def parse(text: str, *, names: Collection[str]) -> Expression:
     """Parse and check an expression.
 
@@ -103,14 +126,19 @@ def parse(text: str, *, names: Collection[str]) -> Expression:
         raise ExpressionError(f"the expression has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed", 0)
     if "#" in text:
         raise ExpressionError("comments are not allowed inside an expression", text.index("#"))
-    flat = "".join(" " if character.isspace() else character for character in text)
+    flat = _flat(text)
     lead = len(flat) - len(flat.lstrip())
     if not flat.strip():
         raise ExpressionError("the expression is empty", 0)
     tree = _syntax_tree(flat, lead)
-    checker = _Checker(text=flat, lead=lead, names=frozenset(names))
+    checker = _Checker(text=flat, names=frozenset(names))
     checker.expression(tree, 1)
     return Expression(text=text, tree=tree, names=frozenset(checker.used))
+
+
+def _flat(text: str) -> str:
+    """A text on one line: every white-space character as a blank, so that all characters keep their places."""
+    return "".join(" " if character.isspace() else character for character in text)
 
 
 def _syntax_tree(flat: str, lead: int) -> ast.expr:
@@ -142,15 +170,12 @@ class _Checker:
     """Walks a tree once, refusing what is not allowed and collecting the names used."""
 
     text: str
-    lead: int
     names: frozenset[str]
     used: set[str] = field(default_factory=set)
     nodes: int = 0
 
     def refuse(self, node: ast.AST, message: str) -> ExpressionError:
-        column: int = getattr(node, "col_offset", 0)
-        before = self.text[self.lead :].encode()[:column].decode(errors="ignore")
-        return ExpressionError(message, self.lead + len(before))
+        return ExpressionError(message, offset_of(self.text, node))
 
     def count(self, node: ast.AST, depth: int) -> None:
         self.nodes += 1

@@ -6,13 +6,13 @@ Nothing of a case runs here and torch is not imported; what a document may say i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness.case import documents
 from harness.case.case import Case
 from harness.case.crosscheck import crosscheck
-from harness.case.documents import Broken, Document, Problem, read_documents
+from harness.case.documents import Broken, Document, Place, Problem, read_documents
 from harness.case.explain import validate
 from harness.case.selection import select
 from harness.errors import CaseFileError, Fault, NothingToRunError, UsageError
@@ -40,12 +40,35 @@ def load_cases(
         UsageError: a path does not exist, or the keyword is malformed.
         NothingToRunError: there is no case, or none was chosen.
     """
-    files = case_files(paths)
-    faults: list[Fault] = []
-    cases = [case for file in files for case in _read(file, faults)]
-    faults.extend(_duplicates(cases))
+    cases, faults = read_cases(paths)
     if faults:
-        raise CaseFileError(tuple(faults))
+        raise CaseFileError(faults)
+    return choose_cases(cases, paths, keyword=keyword, tags=tags)
+
+
+def read_cases(paths: Sequence[str | Path]) -> tuple[tuple[Case, ...], tuple[Fault, ...]]:
+    """Read all cases of files and folders, for further checks before anything is refused.
+
+    Returns:
+        The cases, and every fault found so far; a case of the right form is there even if some of the faults are its.
+
+    Raises:
+        UsageError: a path does not exist.
+    """
+    faults: list[Fault] = []
+    cases = tuple(case for file in case_files(paths) for case in _read(file, faults))
+    return cases, (*faults, *_duplicates(cases))
+
+
+def choose_cases(
+    cases: Sequence[Case], paths: Sequence[str | Path], *, keyword: str | None = None, tags: Sequence[str] = ()
+) -> tuple[Case, ...]:
+    """Choose among the cases read from `paths`, see `load_cases`.
+
+    Raises:
+        UsageError: the keyword is malformed.
+        NothingToRunError: there is no case, or none was chosen.
+    """
     if not cases:
         where = ", ".join(str(path) for path in paths) or "nowhere"
         raise NothingToRunError(
@@ -59,6 +82,20 @@ def load_cases(
     return chosen
 
 
+def faults_at(found: Iterable[tuple[Case, Problem]]) -> tuple[Fault, ...]:
+    """Problems found in cases after loading, each at its place; their files are read once more to find it."""
+    documents: dict[Path, dict[int, Document]] = {}
+    faults = []
+    for case, problem in found:
+        if case.path not in documents:
+            text = _text(case.path)
+            parts = [] if isinstance(text, Fault) else read_documents(text, as_text=_as_text)
+            documents[case.path] = {part.start.line: part for part in parts if isinstance(part, Document)}
+        document = documents[case.path].get(case.line) or Document(start=Place(case.line, 1))
+        faults.append(_fault(document, problem, case.path))
+    return tuple(faults)
+
+
 def case_files(paths: Sequence[str | Path]) -> tuple[Path, ...]:
     """The case files that paths stand for, each once, folders' own in alphabetical order.
 
@@ -68,13 +105,21 @@ def case_files(paths: Sequence[str | Path]) -> tuple[Path, ...]:
     found: dict[Path, Path] = {}
     for given in paths:
         path = Path(given)
-        if not path.exists():
-            raise UsageError(
-                f"Cannot load cases: path={str(path)!r} does not exist. Name a case file or a folder of them."
-            )
+        _check_path(path)
         for file in [path] if path.is_file() else _search(path):
             found.setdefault(file.resolve(), file)
     return tuple(found.values())
+
+
+def _check_path(path: Path) -> None:
+    """Refuse what is neither a file nor a folder."""
+    try:
+        usable = path.is_file() or path.is_dir()
+        why = "is neither a file nor a folder" if path.exists() else "does not exist"
+    except OSError as error:
+        usable, why = False, f"cannot be opened ({error.strerror})"
+    if not usable:
+        raise UsageError(f"Cannot load cases: path={str(path)[:200]!r} {why}. Name a case file or a folder of them.")
 
 
 def _search(folder: Path) -> list[Path]:

@@ -29,20 +29,23 @@ class Trust:
             extra: further packages and folders; folders are relative to `start`.
 
         Raises:
-            UsageError: the configuration cannot be read.
+            UsageError: the configuration cannot be read, or an entry is no folder that exists and no package's name.
         """
         start = start.resolve()
-        entries = [(entry, start) for entry in extra]
+        entries = [(entry, start, "--trust") for entry in extra]
         for folder in (start, *start.parents):
             config = folder / "pyproject.toml"
             if config.is_file():
-                entries += [(entry, folder) for entry in _configured(config)]
+                entries += [(entry, folder, f"[tool.harness] trust of {config}") for entry in _configured(config)]
                 break
-        packages = tuple(entry for entry, _ in entries if _is_package(entry))
-        folders = tuple(
-            (base / entry).resolve() for entry, base in entries if (base / entry).is_dir() or not _is_package(entry)
-        )
-        return cls(packages=packages, folders=folders)
+        folders: list[Path] = []
+        for entry, base, where in entries:
+            if _is_folder(base / entry) and entry:
+                folders.append((base / entry).resolve())
+            elif not _is_package(entry) or _is_file(base / entry):
+                raise UsageError(_no_such(entry, base / entry, where))
+        packages = tuple(entry for entry, _, _ in entries if _is_package(entry))
+        return cls(packages=packages, folders=tuple(folders))
 
     def check_package(self, module: str, *, who: str) -> None:
         """Refuse a module outside the trusted packages.
@@ -71,6 +74,31 @@ def _refusal(what: str, entry: str, kind: str, who: str) -> str:
     )
 
 
+def _no_such(entry: str, path: Path, where: str) -> str:
+    """Say that an entry is nothing that can be trusted."""
+    if not entry:
+        return f"Cannot trust an empty entry (in {where}). Name a folder or a package, or remove it."
+    if _is_file(path):
+        return f"Cannot trust {entry!r} (in {where}): it is a file. Name the folder it lies in."
+    is_path = "/" in entry or "\\" in entry or entry.startswith((".", "~"))
+    why = "there is no such folder" if is_path else "it is neither a folder that exists nor the name of a package"
+    return f"Cannot trust {entry!r} (in {where}): {why}. Name a folder that exists, or a package."
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # no path at all: a null character, or too long
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _is_package(entry: str) -> bool:
     """Whether an entry can be the name of a package."""
     return bool(entry) and all(part.isidentifier() for part in entry.split("."))
@@ -83,7 +111,11 @@ def _configured(config: Path) -> list[str]:
         raise UsageError(
             f"Cannot read trust: file={str(config)!r} is not readable TOML ({error}). Repair it."
         ) from error
-    trust = tables.get("tool", {}).get("harness", {}).get("trust", [])
+    for table in ("tool", "harness"):
+        tables = tables.get(table, {})
+        if not isinstance(tables, dict):
+            raise UsageError(f"Cannot read trust: file={str(config)!r} has a {table!r} that is no table. Make it one.")
+    trust = tables.get("trust", [])
     if not isinstance(trust, list) or not all(isinstance(entry, str) for entry in trust):
         raise UsageError(
             f"Cannot read trust: file={str(config)!r} has a [tool.harness] trust that is not a list of texts. "

@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection
 from decimal import Decimal
 
-from harness.case.expression import parse
+from harness.case.expression import ExpressionError, parse
+from harness.case.scalars import fold
 from harness.case.schema import Value
 from harness.errors import UsageError
 
@@ -22,6 +23,17 @@ def half_width(text: str) -> float | None:
         return None
     exponent = Decimal(text.strip()).as_tuple().exponent
     return float(Decimal(5).scaleb(int(exponent) - 1))
+
+
+def constant(text: str) -> float | None:
+    """The real number a declared text stands for, if it is made of constants alone; "zeros" and "ones" count."""
+    if text in WORDS:
+        return float(WORDS.index(text))
+    try:
+        number = fold(parse(text, names=()).tree)
+    except ExpressionError:
+        return None
+    return float(number) if isinstance(number, int | float) else None
 
 
 def shape_of(value: Value, *, names: Collection[str]) -> tuple[int, ...] | None:

@@ -6,7 +6,7 @@ It only makes optimizers; the descent itself, and what its outcome means, are ot
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, Protocol
 
@@ -85,20 +85,26 @@ def check_options(name: str, options: Mapping[str, Option]) -> None:
     Raises:
         UsageError: an option is unknown (the message names the nearest) or a required one is missing.
     """
+    for _, message in option_faults(name, options):
+        raise UsageError(message)
+
+
+def option_faults(name: str, options: Mapping[str, Option]) -> Iterator[tuple[str | None, str]]:
+    """Yield every unknown option of the optimizer `name` with a message, then every missing one as (None, message).
+
+    Raises:
+        UsageError: there is no such optimizer.
+    """
     known = option_defaults(name)
     for option, value in options.items():
         if option not in known:
             near = get_close_matches(option.lower(), known, n=1, cutoff=0.5) or _by_meaning(option, known)
             advice = f"Did you mean {near[0]}?" if near else f"Its options are: {', '.join(known)}."
-            raise UsageError(
-                f"Cannot use {name}: option {option}={value!r} (type {type(value).__name__}) is not one of its "
-                f"options. {advice}"
-            )
-    missing = [
-        option for option, default in known.items() if default is inspect.Parameter.empty and option not in options
-    ]
-    if missing:
-        raise UsageError(f"Cannot use {name}: option {missing[0]} is missing. Add it under `options`.")
+            given = f"option {option}={value!r} (type {type(value).__name__})"
+            yield option, f"Cannot use {name}: {given} is not one of its options. {advice}"
+    for option, default in known.items():
+        if default is inspect.Parameter.empty and option not in options:
+            yield None, f"Cannot use {name}: option {option} is missing. Add it under `options`."
 
 
 def make_optimizer(name: str, options: Mapping[str, Option], parameters: Iterable[Tensor]) -> Stepper:

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from harness.case.load import load_cases
+from harness.case.load import choose_cases, read_cases
 from harness.case.trust import Trust
-from harness.errors import NothingToRunError, UsageError
+from harness.errors import CaseFileError, NothingToRunError, UsageError
 from harness.records import CaseRecord, ExitCode, Outcome, Run, RunFooter, RunHeader
 from harness.run.environment import environment
 from harness.run.execute import OnRunning, execute, untold, warm_up
@@ -79,15 +79,7 @@ def run(
     """
     started = time.perf_counter()
     _check(options)
-    cases = load_cases(paths, keyword=options.keyword, tags=options.tags)
-    jobs = plan(cases, options)
-    if not jobs:
-        kinds = ", ".join(options.kinds)
-        raise NothingToRunError(
-            f"Cannot run: none of {len(cases)} cases declares what is asked for (kinds={kinds}). Name other cases."
-        )
-    if not options.inline:
-        warm_up({job.kind for job in jobs})
+    jobs = _planned(paths, options)
     header = _header(jobs, options, Path(paths[0]))
     on_plan(jobs)
     output = None if options.out is None else options.out / WORKER_OUTPUT
@@ -132,6 +124,28 @@ def _check(options: RunOptions) -> None:
         if value is not None and not value > 0:
             raise UsageError(f"Cannot run: {name}={value!r} is not above zero. Leave it out for the default.")
     Trust.from_config(Path.cwd(), options.trust)  # a wrong entry is the caller's mistake, and no job's
+
+
+def _planned(paths: Sequence[str | Path], options: RunOptions) -> tuple[Job, ...]:
+    """Load and plan; every fault of every file is known before anything runs."""
+    cases, faults = read_cases(paths)
+    jobs: tuple[Job, ...] = ()
+    if not faults:
+        chosen = choose_cases(cases, paths, keyword=options.keyword, tags=options.tags)
+        jobs = plan(chosen, options)
+        if not jobs:
+            kinds = ", ".join(options.kinds)
+            raise NothingToRunError(
+                f"Cannot run: none of {len(chosen)} cases declares what is asked for (kinds={kinds}). Name other cases."
+            )
+        if not options.inline:
+            warm_up({job.kind for job in jobs})  # workers import torch while this process does
+    from harness.run.preflight import late_faults  # imports torch
+
+    faults = (*faults, *late_faults(cases))
+    if faults:
+        raise CaseFileError(faults)
+    return jobs
 
 
 def _header(jobs: tuple[Job, ...], options: RunOptions, cases: Path) -> RunHeader:

@@ -124,6 +124,11 @@ def test_folders_are_searched_and_files_taken_once(tmp_path):
         ("x**2", "x**2\npoints: [{at: {x: pi/zz}}]", "6:22: unknown name 'zz'"),
         (
             "x**2",
+            "x**2\npoints: [{at: {x: " + "9" * 400 + "}}]",
+            "6:19: 9999999999999999999999999999999999999999… is too",
+        ),
+        (
+            "x**2",
             "x**2\npoints: [{at: {x: 1}, claims: {value: 1, expected: refuted}}]",
             "6:31: a claim that is `expected: refuted` needs a `reason`",
         ),
@@ -240,6 +245,42 @@ def test_points_shapes_are_checked_against_each_other(tmp_path):
     """Two inputs of a point that disagree about a named size are a fault."""
     found = _faults(tmp_path, GOOD + "points:\n  - at: {w: [1, 2], X: [[1, 2, 3]]}\n")
     assert found == ["12:24: the value has shape [1, 3], but its input is declared as shape [n, d] (here d is 2)"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "fault"),
+    [
+        ("{domain: [0, 2]}", "3", "7:11: 3 lies outside [0, 2], the domain of 'x'"),
+        ("{domain: [0, 2]}", "-1.50", "7:11: -1.50 lies outside [0, 2], the domain of 'x'"),
+        ("{domain: [0, 2]}", "2*pi", "7:11: 2*pi lies outside [0, 2], the domain of 'x'"),
+        ("{domain: [2, 3], shape: [2]}", "[2, 4]", "7:15: 4 lies outside [2, 3], the domain of 'x'"),
+        ("{domain: [2, 3], shape: [2]}", "zeros", "7:11: zeros lies outside [2, 3], the domain of 'x'"),
+        ("{draw: positive}", "-1", "7:11: -1 lies outside [0, inf], the domain that the draw 'positive' gives 'x'"),
+        ('{draw: "uniform(0, 1)", scale: -2}', "1", "7:11: 1 lies outside [-2, 0], the domain that the draw"),
+    ],
+)
+def test_points_outside_their_domain_are_faults(tmp_path, spec, value, fault):
+    """A given number outside its input's domain is refused where it stands."""
+    text = SMALL.replace("{}", spec).replace("x**2", "sum(x)") + f"points:\n- at: {{x: {value}}}\n"
+    (found,) = _faults(tmp_path, text)
+    assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("spec", "value"),
+    [
+        ("{domain: [0, 2]}", "2"),
+        ("{domain: [0, 2]}", "k*3"),
+        ('{draw: "uniform(0, 1)", domain: [0, 9]}', "5"),
+        ("{}", "1.0e9"),
+    ],
+)
+def test_points_inside_or_undecided_are_fine(tmp_path, spec, value):
+    """The ends of a domain belong to it, `domain` widens what a draw implies, and named sizes are left to the run."""
+    (tmp_path / "a.yaml").write_text(
+        SMALL.replace("x: {}", f"x: {spec}") + f"dims: {{k: 3}}\npoints: [{{at: {{x: {value}}}}}]\n"
+    )
+    assert load_cases([tmp_path])
 
 
 def test_ragged_values_are_faults(tmp_path):

@@ -11,6 +11,7 @@ from harness.errors import UntrustedError, UsageError
 def _project(folder, trust: str):
     (folder / "pyproject.toml").write_text(f"[tool.harness]\ntrust = {trust}\n")
     (folder / "cases" / "deep").mkdir(parents=True)
+    (folder / "other").mkdir()
     return folder
 
 
@@ -47,6 +48,27 @@ def test_a_folder_covers_what_is_inside(tmp_path):
     for outside in ("a.py", "in/../a.py", "inside/a.py"):
         with pytest.raises(UntrustedError, match="lies in no trusted folder"):
             trust.check_file(tmp_path / outside, who="case")
+
+
+@pytest.mark.parametrize("entry", ["./nothere", "nothere/x", "..nothere", "a b", "", "file.py", "x\0y", "~/x"])
+def test_an_option_that_names_nothing_is_misuse(tmp_path, entry):
+    """An entry that is neither a folder that exists nor the name of a package is refused, saying where it stands."""
+    (tmp_path / "file.py").write_text("")
+    with pytest.raises(UsageError, match=r"Cannot trust .*--trust"):
+        Trust.from_config(tmp_path, [entry])
+
+
+def test_a_configured_folder_that_is_gone_names_the_file(tmp_path):
+    """A wrong entry of the configuration is refused with the file that has it."""
+    with pytest.raises(UsageError, match=r"Cannot trust '\./nothere' .*pyproject\.toml"):
+        Trust.from_config(_project(tmp_path, '["cases", "./nothere"]'))
+
+
+def test_configuration_that_is_no_table_is_misuse(tmp_path):
+    """A pyproject.toml whose `tool` is no table is a clear error."""
+    (tmp_path / "pyproject.toml").write_text("tool = 3\n")
+    with pytest.raises(UsageError, match="no table"):
+        Trust.from_config(tmp_path)
 
 
 @pytest.mark.parametrize("trust", ['"cases"', "[1]", "[", "{}"])
