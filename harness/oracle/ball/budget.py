@@ -16,15 +16,16 @@ class Budget:
     """What one call of the oracle may spend.
 
     Args:
-        operations: ball operations of all passes at one precision; beyond it, directions replace coordinates, and beyond that
-            the oracle gives up.
+        operations: ball operations of all passes at one precision, beyond which the oracle gives up.
+        coordinate_operations: the same, beyond which a few directions replace a pass for every coordinate.
         seconds: of the whole call.
         precision: most bits.
         first_precision: bits to start from.
         entries: most numbers in one tensor of the graph.
     """
 
-    operations: int = 4_000_000
+    operations: int = 10_000_000
+    coordinate_operations: int = 3_000_000
     seconds: float = 30.0
     precision: int = 4096
     first_precision: int = 128

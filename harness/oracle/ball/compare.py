@@ -15,6 +15,7 @@ import torch
 from flint import arb
 from torch import Tensor
 
+from harness.oracle.ball.budget import CHUNK
 from harness.oracle.ball.errors import UndecidedError
 from harness.oracle.ball.rules import RULES, rule
 from harness.oracle.ball.values import Balls, Entry, constant_term, imaginary_part, is_complex, real_part
@@ -161,7 +162,16 @@ def ranks(walk: Walk, rows: Balls) -> np.ndarray[Any, Any]:
     width = rows.shape[1]
 
     def one(entries: list[Entry]) -> list[int]:
-        order = sorted(range(width), key=functools.cmp_to_key(lambda i, j: walk.sign(entries[i], entries[j])))
+        compared = 0
+
+        def compare(i: int, j: int) -> int:
+            nonlocal compared
+            compared += 1
+            if compared % CHUNK == 0:
+                walk.work.look()
+            return walk.sign(entries[i], entries[j])
+
+        order = sorted(range(width), key=functools.cmp_to_key(compare))
         result, rank = [0] * width, 0
         for before, position in zip([None, *order], order, strict=False):
             if before is not None and walk.sign(entries[before], entries[position]) != 0:
@@ -169,7 +179,22 @@ def ranks(walk: Walk, rows: Balls) -> np.ndarray[Any, Any]:
             result[position] = rank
         return result
 
-    return walk.decide(one, [rows], width, cost=width * max(1, width.bit_length()))
+    known = walk.recall((rows.shape[0], width))
+    if known is None:
+        known = walk.decide(one, [rows], width, cost=width * max(1, width.bit_length()))
+        walk.remember(known)
+    elif rows.active is not None:
+        walk.tied |= _ties_move(known, rows.active)
+    return np.asarray(known)
+
+
+def _ties_move(rank: np.ndarray[Any, Any], active: np.ndarray[Any, Any]) -> bool:
+    """Whether an active entry shares its rank with another: then the order of the constant pass is not the order nearby."""
+    for row in np.flatnonzero(active.any(axis=1)).tolist():
+        counts = np.bincount(rank[row])
+        if bool((counts[rank[row][active[row]]] > 1).any()):
+            return True
+    return False
 
 
 def _ranked(walk: Walk, value: Balls, dim: int | None) -> tuple[Tensor, int]:

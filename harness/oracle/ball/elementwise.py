@@ -271,6 +271,24 @@ RULES["resolve_conj"] = RULES["resolve_neg"] = same
 RULES["_neg_view"] = RULES["neg"]
 
 
+@rule("view_as_complex")
+def view_as_complex(walk: Walk, a: Any) -> Balls:
+    """Pairs along the last axis as complex numbers."""
+    pairs = walk.ball(a)
+    shape = pairs.shape[:-1]
+    found = walk.rows(lambda pair: [join(pair[0], pair[1])], [pairs.reshape((pairs.size // 2, 2))], 1, cost=1, complex=True)
+    return found.reshape(shape)
+
+
+@rule("view_as_real")
+def view_as_real(walk: Walk, a: Any) -> Balls:
+    """Complex numbers as pairs along a new last axis."""
+    value = walk.ball(a)
+    column = value.reshape((value.size, 1))
+    found = walk.rows(lambda one: [real_part(one[0]), imaginary_part(one[0])], [column], 2, cost=1, complex=False)
+    return found.reshape((*value.shape, 2))
+
+
 @rule("complex")
 def make_complex(walk: Walk, real: Any, imag: Any) -> Balls:
     """Real + i·imag."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flint import acb, arb
+from flint import acb, acb_mat, arb, arb_mat
 
 from harness.oracle.ball.errors import UndecidedError
 from harness.oracle.ball.functions import conjugate, divide, dot, square_root, squared_modulus
-from harness.oracle.ball.values import ONE, ZERO, Entry, constant_term, is_complex, real_part
+from harness.oracle.ball.values import ONE, SERIES, ZERO, Entry, constant_term, is_complex, real_part, series
 
 Matrix = list[list[Entry]]
 Compare = Callable[[Entry, Entry], int]
@@ -241,3 +241,29 @@ def _sum(entries: list[Entry]) -> Entry:
     for entry in entries[1:]:
         result = result + entry
     return result
+
+
+def exponential(matrix: Matrix) -> list[Entry]:
+    """exp(A), flat; a series A₀ + A₁t + … is a block triangular Toeplitz matrix, whose exponential's first row of blocks is the answer's terms."""
+    size = len(matrix)
+    length = max((entry.prec for row in matrix for entry in row if isinstance(entry, SERIES)), default=1)
+    complex_ = any(is_complex(entry) for row in matrix for entry in row)
+    zero = acb(0) if complex_ else ZERO
+    blocks = [[[_term(entry, k) for entry in row] for row in matrix] for k in range(length)]
+    wide = [
+        [blocks[q - p][i][j] if q >= p else zero for q in range(length) for j in range(size)]
+        for p in range(length)
+        for i in range(size)
+    ]
+    if not size:
+        return []
+    found = (acb_mat(wide) if complex_ else arb_mat(wide)).exp().tolist()
+    if length == 1:
+        return flatten(found)
+    return [series([found[i][k * size + j] for k in range(length)], length) for i in range(size) for j in range(size)]
+
+
+def _term(entry: Entry, order: int) -> Entry:
+    if isinstance(entry, SERIES):
+        return entry[order]
+    return entry if order == 0 else entry * 0

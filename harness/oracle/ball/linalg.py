@@ -17,7 +17,7 @@ from harness.oracle.ball import functions as f
 from harness.oracle.ball.elementwise import absolute
 from harness.oracle.ball.errors import NotCertifiedError
 from harness.oracle.ball.rules import RULES, rule
-from harness.oracle.ball.values import ONE, ZERO, Balls, Entry, as_complex
+from harness.oracle.ball.values import ONE, ZERO, Balls, Entry, as_complex, real_part
 from harness.oracle.ball.walk import Walk
 
 OnMatrices = Callable[..., list[Entry]]
@@ -300,7 +300,18 @@ def pseudo_inverse(walk: Walk, a: Any, atol: Any = None, rtol: Any = None, hermi
     """(AᴴA)⁻¹Aᴴ, or Aᴴ(AAᴴ)⁻¹, of matrices of full rank; others have no answer here."""
     value = walk.ball(a)
     m, n = value.shape[-2:]
-    return by_matrix(walk, lambda matrix: e.flatten(_pinv(matrix)), [value], (n, m))
+
+    def one(matrix: e.Matrix) -> list[Entry]:
+        return e.flatten(_pinv(_mirrored(matrix) if hermitian else matrix))
+
+    return by_matrix(walk, one, [value], (n, m))
+
+
+def _mirrored(matrix: e.Matrix) -> e.Matrix:
+    """The Hermitian matrix that a lower triangle stands for."""
+    size = range(len(matrix))
+    turned = e.adjoint(matrix)
+    return [[matrix[i][j] if j < i else turned[i][j] if j > i else real_part(matrix[i][i]) for j in size] for i in size]
 
 
 def _pinv(matrix: e.Matrix) -> e.Matrix:
@@ -314,12 +325,29 @@ def _pinv(matrix: e.Matrix) -> e.Matrix:
 
 @rule("linalg_lstsq")
 def least_squares(walk: Walk, a: Any, b: Any, rcond: Any = None, driver: str | None = None) -> tuple[Any, ...]:
-    """The solution of least squares with matrices of full rank; residuals and rank are not computed."""
+    """Solution and residuals of least squares with matrices of full rank; singular values are not computed."""
     matrix, right = walk.ball(a), walk.ball(b)
     right, vector = _columns(right, matrix)
-    shape = (matrix.shape[-1], right.shape[-1])
-    found = by_matrix(walk, lambda m, r: e.flatten(e.times(_pinv(m), r)), [matrix, right], shape)
-    return (found.reshape(found.shape[:-1]) if vector else found), None, None, None
+    m, n = matrix.shape[-2:]
+    shape = (n, right.shape[-1])
+    found = by_matrix(walk, lambda a_, b_: e.flatten(e.times(_pinv(a_), b_)), [matrix, right], shape)
+    residuals = walk.ball(torch.zeros(0, dtype=torch.float64))
+    if m > n and driver in ("gels", "gelsd", "gelss"):
+        residuals = by_matrix(walk, _residuals, [matrix, right, found], (right.shape[-1],), complex=False)
+    rank = torch.full(matrix.shape[:-2], min(m, n)) if driver in ("gelsy", "gelsd", "gelss") else torch.zeros(0, dtype=torch.int64)
+    return (found.reshape(found.shape[:-1]) if vector else found), residuals, rank, None
+
+
+def _residuals(matrix: e.Matrix, right: e.Matrix, found: e.Matrix) -> list[Entry]:
+    gaps = [[x - y for x, y in zip(*rows, strict=True)] for rows in zip(e.times(matrix, found), right, strict=True)]
+    return [f.total([f.squared_modulus(entry) for entry in column]) for column in e.transpose(gaps)]
+
+
+@rule("linalg_matrix_exp", "matrix_exp")
+def matrix_exponential(walk: Walk, a: Any) -> Balls:
+    """Exponentials of matrices."""
+    value = walk.ball(a)
+    return by_matrix(walk, e.exponential, [value], value.shape[-2:])
 
 
 @rule("linalg_householder_product")

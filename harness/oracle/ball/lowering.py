@@ -51,11 +51,21 @@ def _decomposed(module: fx.GraphModule, arguments: tuple[Tensor, ...]) -> fx.Gra
         if any(_is_mutable(node.target) for node in found.graph.nodes):
             # Decompositions may write in place; recording what they recorded once more gives each version its own node.
             found = _trace(torch.func.functionalize(found, remove="mutations"), arguments, None)
+            _drop_write_backs(found)
     except Exception as reason:  # torch's own decompositions run here and may raise anything
         text = str(reason).splitlines()[0][:200] if str(reason) else ""
         raise NotCertifiedError(f"torch's decompositions stop with {type(reason).__name__}: {text}") from reason
     found.graph.eliminate_dead_code()
     return found
+
+
+def _drop_write_backs(module: fx.GraphModule) -> None:
+    """Remove the copies into the inputs (running statistics, say): the outputs are what is certified."""
+    for node in list(module.graph.nodes):
+        if node.target is torch.ops.aten.copy_.default and node.args[0].op == "placeholder":
+            node.replace_all_uses_with(node.args[1])
+            module.graph.erase_node(node)
+    module.recompile()
 
 
 def _trace(function: Callable[..., Any], arguments: tuple[Tensor, ...], table: Any) -> fx.GraphModule:

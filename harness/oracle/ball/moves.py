@@ -27,6 +27,8 @@ MOVES = frozenset(
     upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
     _upsample_nearest_exact3d fill copy max_unpool2d max_unpool3d""".split()
 )
+MOVES_PER_OPERATION = 16
+"""Entries that are moved in the time of one ball operation, or so."""
 DATA = frozenset("self input src source other values tensors weight value grad_output tensor".split())
 """Arguments that hold data rather than places."""
 FILLS = frozenset("value self other".split())
@@ -77,6 +79,7 @@ def move(walk: Walk, name: str, target: Any, arguments: Mapping[str, Any]) -> An
     """
     pool = _Pool()
     placed = {key: _place(pool, key, value) for key, value in arguments.items()}
+    walk.work.charge(pool.size // MOVES_PER_OPERATION)
     key = (walk.node, name)
     if key not in walk.indices:
         walk.indices[key] = _run(target, placed)
@@ -85,10 +88,25 @@ def move(walk: Walk, name: str, target: Any, arguments: Mapping[str, Any]) -> An
 
 
 def _run(target: Any, placed: Mapping[str, Any]) -> Any:
+    """Call an operator on positions; one that takes no integers gets them as float64, which holds them exactly."""
     schema = target._schema.arguments
+    try:
+        return _call(target, schema, placed)
+    except NotImplementedError:
+        found = _call(target, schema, {key: _floats(value) if key in DATA else value for key, value in placed.items()})
+        return [part.to(torch.int64) for part in found] if isinstance(found, (list, tuple)) else found.to(torch.int64)
+
+
+def _call(target: Any, schema: Any, placed: Mapping[str, Any]) -> Any:
     positional = [placed[a.name] for a in schema if a.name in placed and not a.kwarg_only]
     keywords = {a.name: placed[a.name] for a in schema if a.name in placed and a.kwarg_only}
     return target(*positional, **keywords)
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_floats(part) for part in value]
+    return value.to(torch.float64) if isinstance(value, Tensor) else value
 
 
 def _place(pool: _Pool, key: str, value: Any) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from flint import arb
@@ -18,8 +17,8 @@ from torch import Tensor
 from harness.oracle.ball.budget import Budget, Work
 from harness.oracle.ball.errors import NotCertifiedError, UndecidedError
 from harness.oracle.ball.functions import dot
-from harness.oracle.ball.passes import Passes, Taylor
-from harness.oracle.ball.values import Entry, is_tight, to_double, working_precision
+from harness.oracle.ball.passes import Direction, Passes, Taylor
+from harness.oracle.ball.values import Entry, is_tight, spanning_double, to_double, working_precision
 from harness.oracle.differences import dense_directions
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject
@@ -49,7 +48,7 @@ class _Slope:
 class _Table:
     """What is known so far: slopes by direction, and the precision they took."""
 
-    directions: list[Sequence[Any]]
+    directions: list[Direction]
     slopes: list[_Slope | None] = field(default_factory=list)
     bits: int = 0
 
@@ -84,7 +83,7 @@ def ball_estimates(
     table, projected = _Table(_coordinates(flat.size)), None
     if not _fill(passes, work, table, weights, bits, foresee=True):
         projected = dense_directions(flat, generator or torch.Generator().manual_seed(0))
-        table = _Table(projected.tolist())
+        table = _Table([_sparse(row) for row in projected.tolist()])
         work.restart()
         _fill(passes, work, table, weights, bits, foresee=False)
     return _value_estimate(values, bits), _gradient_estimate(table, projected, len(weights))
@@ -113,12 +112,11 @@ def ball_hessian_products(
     passes = Passes(flat, work)
     _, bits = _values(passes, work)
     weights = [arb(w) for w in cotangent.tolist()]
-    rows = [[arb(v) for v in row] for row in directions.tolist()]
-    axes = [[arb(v) for v in row] for row in _coordinates(flat.size)]
+    rows, axes = [_sparse(row) for row in directions.tolist()], _coordinates(flat.size)
     work.restart()
     for row in rows[:1]:
         _curvature(passes, row, weights)
-    full = (len(axes) + len(rows) * (len(axes) + 1)) * work.operations <= work.budget.operations
+    full = (len(axes) + len(rows) * (len(axes) + 1)) * work.operations <= work.budget.coordinate_operations
     work.restart()
     found, bits = _products(passes, work, rows, axes if full else rows, weights, bits)
     pairs = [to_double(ball) for line in found for ball in line]
@@ -129,8 +127,19 @@ def ball_hessian_products(
     )  # fmt: skip
 
 
-def _coordinates(size: int) -> list[Sequence[Any]]:
-    return [[1.0 if i == j else 0.0 for j in range(size)] for i in range(size)]
+def _coordinates(size: int) -> list[Direction]:
+    return [{place: 1.0} for place in range(size)]
+
+
+def _sparse(row: Sequence[float]) -> Direction:
+    return {place: step for place, step in enumerate(row) if step}
+
+
+def _plus(left: Direction, right: Direction) -> Direction:
+    """The exact sum of two directions."""
+    places = {**left, **right}
+    total = {place: arb(left.get(place, 0.0)) + arb(right.get(place, 0.0)) for place in places}
+    return {place: step for place, step in total.items() if not step == 0}
 
 
 def _values(passes: Passes, work: Work) -> tuple[list[Entry], int]:
@@ -173,7 +182,7 @@ def _fill(
                     raise
                 return True
             if foresee and done + 1 == min(PROBES, len(pending)):
-                if work.operations / (done + 1) * len(pending) > work.budget.operations:
+                if work.operations / (done + 1) * len(pending) > work.budget.coordinate_operations:
                     return False
                 foresee = False
         pending = _loose(table, undecided, bits)
@@ -201,22 +210,22 @@ def _raise_precision(passes: Passes, work: Work, bits: int, table: _Table) -> bo
     return True
 
 
-def _slope(passes: Passes, direction: Sequence[Any], weights: list[list[Entry]]) -> _Slope:
+def _slope(passes: Passes, direction: Direction, weights: list[list[Entry]]) -> _Slope:
     taylor = passes.along(direction, 1)
     right = _weigh(passes, taylor, weights, 1)
     if not taylor.tied:
         return _Slope(right=right, left=right)
-    mirrored = passes.along([-step for step in direction], 1)
+    mirrored = passes.along({place: -step for place, step in direction.items()}, 1)
     return _Slope(right=right, left=[-ball for ball in _weigh(passes, mirrored, weights, 1)])
 
 
 def _weigh(passes: Passes, taylor: Taylor, weights: list[list[Entry]], order: int) -> list[Entry]:
     """⟨cotangent, coefficient of t^order⟩ for every cotangent; outputs of weight zero do not count."""
-    row = list(taylor.terms[order - 1])
+    moved = taylor.terms[order - 1]
     result = []
     with working_precision(passes.bits, 1):
         for line in weights:
-            used = [(w, ball) for w, ball in zip(line, row, strict=True) if not w == 0]
+            used = [(line[place], ball) for place, ball in moved.items() if not line[place] == 0]
             result.append(dot([w for w, _ in used], [ball for _, ball in used]))
     return result
 
@@ -264,7 +273,7 @@ def _gradient_estimate(table: _Table, projected: Tensor | None, count: int) -> E
         for slope in table.slopes:
             for right, left in zip(slope.right, slope.left, strict=True) if slope is not None else ():
                 kinks.append(bool(right.is_finite() and left.is_finite() and not right.overlaps(left)))
-                value, bar = to_double(right.union(left)) if right is not left and right.is_finite() and left.is_finite() else _joint(right, left)
+                value, bar = spanning_double(right, left)
                 values.append(value)
                 bars.append(bar)
     value, bar = _tensor(values, shape).T, _tensor(bars, shape).T
@@ -278,11 +287,6 @@ def _gradient_estimate(table: _Table, projected: Tensor | None, count: int) -> E
     )  # fmt: skip
 
 
-def _joint(right: Entry, left: Entry) -> tuple[float, float]:
-    """A slope whose two sides are one ball, or of which one says nothing."""
-    return to_double(right if right is left or not right.is_finite() else left)
-
-
 def _origin(bits: int) -> str:
     return f"ball arithmetic at {bits} bits, rounded once"
 
@@ -291,7 +295,7 @@ def _tensor(numbers: list[float], shape: tuple[int, ...]) -> Tensor:
     return torch.tensor(numbers, dtype=torch.float64).reshape(shape)
 
 
-def _curvature(passes: Passes, direction: Sequence[Any], weights: list[Entry]) -> Entry:
+def _curvature(passes: Passes, direction: Direction, weights: list[Entry]) -> Entry:
     """The coefficient of t² along a direction.
 
     Raises:
@@ -304,7 +308,7 @@ def _curvature(passes: Passes, direction: Sequence[Any], weights: list[Entry]) -
 
 
 def _products(
-    passes: Passes, work: Work, rows: list[list[Entry]], axes: list[list[Entry]], weights: list[Entry], bits: int
+    passes: Passes, work: Work, rows: list[Direction], axes: list[Direction], weights: list[Entry], bits: int
 ) -> tuple[list[list[Entry]], int]:
     """bᵀ·H·d for every direction d (rows) and b (axes), at doubling precision."""
     best: list[list[Entry]] | None = None
@@ -314,7 +318,7 @@ def _products(
             along = [_curvature(passes, row, weights) for row in rows]
             alone = [_curvature(passes, axis, weights) for axis in axes]
             with working_precision(passes.bits, 1):
-                sums = [[[a + b for a, b in zip(row, axis, strict=True)] for axis in axes] for row in rows]
+                sums = [[_plus(row, axis) for axis in axes] for row in rows]
             mixed = [[_curvature(passes, step, weights) for step in line] for line in sums]
             with working_precision(passes.bits, 1):
                 best = [[m - q - p for m, p in zip(line, alone, strict=True)] for line, q in zip(mixed, along, strict=True)]

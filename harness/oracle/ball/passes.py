@@ -5,7 +5,7 @@ Which precision, which directions, and what to make of the balls is `oracle`'s b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,12 +21,10 @@ from harness.oracle.ball.lowering import lower
 from harness.oracle.ball.values import (
     Balls,
     Entry,
-    as_complex,
     coefficient,
     from_tensor,
     imaginary_part,
     is_integral,
-    make,
     not_a_number,
     real_part,
     working_precision,
@@ -34,18 +32,21 @@ from harness.oracle.ball.values import (
 from harness.oracle.ball.walk import Walk
 from harness.oracle.flat import FlatSubject
 
+Direction = Mapping[int, Any]
+"""Steps of the flat inputs that move, by place: floats or exact balls, none of them zero."""
 MOST_EXTRA_TERMS = 4
 """Terms a series may be longer than asked for, where divisions and roots at zero lose some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taylor:
-    """Coefficients of t¹ … tᵏ of every output along one direction.
+    """Coefficients of t¹ … tᵏ of the outputs along one direction.
 
-    `terms[k − 1][j]` is that of tᵏ in output j, NaN where the function jumps; `tied` says that they hold for t → 0⁺ only.
+    `terms[k − 1][j]` is that of tᵏ in output j, NaN where the function jumps; outputs that are absent do not change. `tied`
+    says that the terms hold for t → 0⁺ only.
     """
 
-    terms: tuple[tuple[Entry, ...], ...]
+    terms: tuple[Mapping[int, Entry], ...]
     tied: bool
 
 
@@ -79,42 +80,63 @@ class Passes:
             self._values = self._flatten(self._interpreter.walk(self._base, inputs, frozenset()))
         return self._values
 
-    def along(self, direction: Sequence[Any], order: int) -> Taylor:
-        """Enclose the Taylor coefficients along a direction (N exact numbers) up to an order."""
+    def along(self, direction: Direction, order: int) -> Taylor:
+        """Enclose the Taylor coefficients along a direction up to an order."""
         for extra in range(0, MOST_EXTRA_TERMS + 1, 2):
             try:
                 with working_precision(self.bits, order + 1 + extra):
                     return self._along(direction, order, order + 1 + extra)
             except LostTermError:
                 continue
-        nothing = tuple(not_a_number(value) for value in self._values)
+        nothing = {place: not_a_number(value) for place, value in enumerate(self._values)}
         return Taylor(terms=(nothing,) * order, tied=True)
 
-    def _along(self, direction: Sequence[Any], order: int, length: int) -> Taylor:
+    def _along(self, direction: Direction, order: int, length: int) -> Taylor:
         inputs, changed = self._seeded(direction, length)
         walk = Walk(self._work, self._base)
         found = self._interpreter.walk(walk, inputs, changed)
         if walk.tied:
             walk = Walk(self._work, self._base, dense=True)
             found = self._interpreter.walk(walk, inputs, changed)
-        entries = self._flatten(found)
-        jumps = [walk.tied and _jumps(entry, value) for entry, value in zip(entries, self._values, strict=True)]
-        rows = tuple(
-            tuple(arb.nan() if jump else coefficient(entry, k) for entry, jump in zip(entries, jumps, strict=True))
-            for k in range(1, order + 1)
-        )
-        return Taylor(terms=rows, tied=walk.tied)
+        moved = self._moved_outputs(found, all_of_them=walk.tied)
+        self._work.charge(len(moved))
+        terms: tuple[dict[int, Entry], ...] = tuple({} for _ in range(order))
+        for place, entry in moved:
+            jump = walk.tied and _jumps(entry, self._values[place])
+            for k in range(order):
+                terms[k][place] = arb.nan() if jump else coefficient(entry, k + 1)
+        return Taylor(terms=terms, tied=walk.tied)
 
-    def _seeded(self, direction: Sequence[Any], length: int) -> tuple[tuple[Any, ...], frozenset[int]]:
+    def _seeded(self, direction: Direction, length: int) -> tuple[tuple[Any, ...], frozenset[int]]:
         """Inputs x + t·direction, and which of them move."""
         seeded = dict(self._inputs)
         moving = set()
         for block in self._flat.blocks:
-            part = direction[block.start : block.stop]
-            if any(part):
+            part = {place - block.start: step for place, step in direction.items() if block.start <= place < block.stop}
+            if part:
                 seeded[block.name] = _moved(self._inputs[block.name], part, length, pairs=block.complex)
                 moving.add(self._names.index(block.name))
         return tuple(seeded[name] for name in self._names), frozenset(moving)
+
+    def _moved_outputs(self, returned: list[Any], *, all_of_them: bool) -> list[tuple[int, Entry]]:
+        """Places and entries of the outputs that may have changed (see `_flatten` for the places)."""
+        found: list[tuple[int, Entry]] = []
+        start = 0
+        for value in returned[: self._outputs]:
+            if not isinstance(value, Balls):
+                continue
+            width = 2 if value.complex else 1
+            entries = value.data.reshape(-1)
+            if all_of_them:
+                places = range(value.size)
+            else:
+                places = [] if value.active is None else np.flatnonzero(value.active).tolist()
+            for place in places:
+                entry = entries[place]
+                parts = (real_part(entry), imaginary_part(entry)) if value.complex else (entry,)
+                found.extend((start + width * place + k, part) for k, part in enumerate(parts))
+            start += width * value.size
+        return found
 
     def _flatten(self, returned: list[Any]) -> list[Entry]:
         """Outputs as one list of real entries: complex ones are pairs, integers are left out."""
@@ -128,16 +150,22 @@ class Passes:
         return entries
 
 
-def _moved(value: Balls, part: Sequence[Any], length: int, *, pairs: bool) -> Balls:
-    steps = [acb(arb(re), arb(im)) for re, im in zip(part[::2], part[1::2], strict=True)] if pairs else [arb(v) for v in part]
+def _moved(value: Balls, part: Mapping[int, Any], length: int, *, pairs: bool) -> Balls:
+    """Entries x + t·step; the places of a complex tensor count real and imaginary parts."""
+    data, active = value.data.reshape(-1).copy(), np.zeros(value.size, dtype=bool)
+    steps: dict[int, Any] = {}
+    for place, step in part.items():
+        exact = arb(step)
+        if pairs:
+            where, exact = place // 2, acb(0, exact) if place % 2 else acb(exact)
+        else:
+            where = place
+        steps[where] = steps[where] + exact if where in steps else exact
     kind = acb_series if pairs else arb_series
-    entries, active = [], []
-    for entry, step in zip(value.flat(), steps, strict=True):
-        moves = not step == 0
-        active.append(moves)
-        start = as_complex(entry) if pairs else entry
-        entries.append(kind([start, step], prec=length) if moves else entry)
-    return Balls(make(entries, value.shape), active=np.array(active).reshape(value.shape), complex=pairs)
+    for where, step in steps.items():
+        data[where] = kind([data[where], step], prec=length)
+        active[where] = True
+    return Balls(data.reshape(value.shape), active=active.reshape(value.shape), complex=pairs)
 
 
 def _jumps(entry: Entry, value: Entry) -> bool:

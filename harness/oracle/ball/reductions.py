@@ -182,14 +182,14 @@ def log_sum(walk: Walk, a: Any, dim: Any, keepdim: bool = False) -> Balls:
 
 
 @rule("_softmax", "softmax")
-def softmax(walk: Walk, a: Any, dim: int) -> Balls:
+def softmax(walk: Walk, a: Any, dim: int, half_to_float: bool = False) -> Balls:
     """exp / Σ exp along a dim."""
     powers = RULES["exp"](walk, a)
     return walk.map(f.divide, powers, total(walk, powers, dim, keepdim=True))
 
 
 @rule("_log_softmax", "log_softmax")
-def log_softmax(walk: Walk, a: Any, dim: int) -> Balls:
+def log_softmax(walk: Walk, a: Any, dim: int, half_to_float: bool = False) -> Balls:
     """a − log Σ exp(a) along a dim."""
     return add(walk, a, log_sum(walk, a, dim, keepdim=True), -1)
 

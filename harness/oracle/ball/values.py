@@ -198,6 +198,17 @@ def to_double(ball: Entry) -> tuple[float, float]:
     return value, 0.0 if gap == 0 and (ball - arb(value)).is_zero() else max(math.nextafter(gap, math.inf), SMALLEST)
 
 
+def spanning_double(first: Entry, second: Entry) -> tuple[float, float]:
+    """A double and a bar that span two balls (which may be one); where one of them says nothing, they say nothing."""
+    if first is second or not (first.is_finite() and second.is_finite()):
+        return to_double(first if not first.is_finite() or first is second else second)
+    value = float(((first + second) / 2).mid())
+    if math.isinf(value):
+        return math.nan, math.inf
+    gap = max(float(abs(ball - arb(value)).upper()) for ball in (first, second))
+    return value, max(math.nextafter(gap, math.inf), SMALLEST) if gap else 0.0
+
+
 def is_tight(ball: Entry, bits: int, floor: Entry) -> bool:
     """Whether a ball's radius is below 2^-bits of its magnitude, or below `floor`."""
     if not ball.is_finite():

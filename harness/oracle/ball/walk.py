@@ -68,14 +68,14 @@ class Walk:
         balls = self.alike(*operands)
         out_complex = balls[0].complex if complex is None else complex
         shape = np.broadcast_shapes(*(operand.shape for operand in balls))
-        known = self._recall(shape)
+        known = self.recall(shape)
         active = _joint([b.active for b in balls], shape)
         if known is not None and active is None:
             return known
         flats = [np.broadcast_to(operand.data, shape).reshape(-1) for operand in balls]
         if known is None:
             result = Balls(make(self._loop(function, flats, cost), shape), active=active, complex=out_complex)
-            self._remember(result)
+            self.remember(result)
             return result if self.base is not None else Balls(result.data, complex=out_complex)
         where = np.flatnonzero(active)
         data = known.data.reshape(-1).copy()
@@ -88,7 +88,7 @@ class Walk:
         """Apply a function to each row: lists of entries, one per operand (R × any), to `width` entries; returns R × width."""
         count = operands[0].shape[0]
         out_complex = operands[0].complex if complex is None else complex
-        known = self._recall((count, width))
+        known = self.recall((count, width))
         touched = _touched(operands, count)
         if known is not None and touched is None:
             return known
@@ -100,7 +100,7 @@ class Walk:
             entries.extend(function(*(operand.data[row].reshape(-1).tolist() for operand in operands)))
         if known is None:
             result = Balls(make(entries, (count, width)), active=active, complex=out_complex)
-            self._remember(result)
+            self.remember(result)
             return result if self.base is not None else Balls(result.data, complex=out_complex)
         data = known.data.copy()
         data[where] = make(entries, (len(where), width))
@@ -111,7 +111,7 @@ class Walk:
     ) -> Array:
         """Apply a function to each row as `rows` does, to `width` integers; ties it meets are kept track of."""
         count = operands[0].shape[0]
-        known = self._recall((count, width))
+        known = self.recall((count, width))
         touched = _touched(operands, count)
         if known is not None and touched is None:
             return np.asarray(known)
@@ -121,7 +121,7 @@ class Walk:
             self.work.charge(cost)
             result[row] = function(*(operand.data[row].reshape(-1).tolist() for operand in operands))
         if known is None:
-            self._remember(result)
+            self.remember(result)
         return result
 
     def alike(self, *operands: Any) -> list[Balls]:
@@ -156,7 +156,7 @@ class Walk:
             entries.extend(map(function, *chunk))
         return entries
 
-    def _recall(self, shape: tuple[int, ...]) -> Any:
+    def recall(self, shape: tuple[int, ...]) -> Any:
         """What the constant pass found at this step, None when it has to be computed."""
         step, self._step = self._step, self._step + 1
         size = int(np.prod(shape, dtype=np.int64))
@@ -166,7 +166,8 @@ class Walk:
             return None
         return self.base._steps[self._node][step]
 
-    def _remember(self, result: Any) -> None:
+    def remember(self, result: Any) -> None:
+        """Keep what the constant pass found at this step."""
         if self.base is None:
             self._steps[self._node].append(result)
 
