@@ -102,7 +102,7 @@ def _input(model: InputModel) -> Input:
     return with_domain(spec)
 
 
-def _frozen(value: Any) -> Any:  # noqa: ANN401  nested lists become nested tuples
+def _frozen(value: Any) -> Any:
     return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
 
 
@@ -243,7 +243,7 @@ def _scalar_cotangent(name: str, cotangents: Outputs) -> Tensor:
     return cotangents[0]
 
 
-def _python_gradient(found: Any, case: Case, subject: Subject) -> Gradient:  # noqa: ANN401
+def _python_gradient(found: Any, case: Case, subject: Subject) -> Gradient:
     """Python code that takes the inputs and the cotangent by name, and returns gradients by name or in order."""
     if not callable(found):
         raise UsageError(

@@ -132,7 +132,7 @@ class _Builder:
             self.complain((), message, _place(node))
         return self.result
 
-    def build(self, node: Node, path: Path) -> Any:  # noqa: ANN401  data of any kind
+    def build(self, node: Node, path: Path) -> Any:
         self.result.values[path] = _place(node)
         self.budget[0] -= 1
         if self.budget[0] < 0 or len(path) > MAX_DEPTH:
@@ -179,7 +179,7 @@ class _Builder:
         self.complain(path, message, _place(node))
         return None
 
-    def scalar(self, node: ScalarNode, path: Path) -> Any:  # noqa: ANN401
+    def scalar(self, node: ScalarNode, path: Path) -> Any:
         kind, text = _kind(node), str(node.value)
         if (
             kind in ("int", "float")

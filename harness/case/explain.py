@@ -63,7 +63,7 @@ class _Error:
         return not self.rest and self.kind in _EXPECTED
 
 
-def validate(data: Any) -> tuple[CaseModel | None, list[Problem]]:  # noqa: ANN401  whatever the document held
+def validate(data: Any) -> tuple[CaseModel | None, list[Problem]]:
     """Check a document's form.
 
     Returns:
@@ -101,7 +101,7 @@ def known_keys(path: Path) -> list[str]:
     return [name for annotation in annotations if _is_model(annotation) for name in annotation.model_fields]
 
 
-def _problems(path: Path, data: Any, errors: Sequence[_Error]) -> Iterator[Problem]:  # noqa: ANN401
+def _problems(path: Path, data: Any, errors: Sequence[_Error]) -> Iterator[Problem]:
     """Problems of one part of the document, from the findings in and below it."""
     here = [error for error in errors if not error.rest or error.rest == ("[key]",)]
     children: dict[str | int, list[_Error]] = defaultdict(list)
@@ -127,7 +127,7 @@ def _problems(path: Path, data: Any, errors: Sequence[_Error]) -> Iterator[Probl
         yield from _union(path, data, list(branches.values()))
 
 
-def _holds(data: Any, key: str | int) -> bool:  # noqa: ANN401
+def _holds(data: Any, key: str | int) -> bool:
     if isinstance(data, dict):
         return key in data
     return isinstance(data, list) and isinstance(key, int) and key < len(data)
@@ -151,7 +151,7 @@ def _keys(path: Path, missing: Sequence[str], unknown: Sequence[str | int]) -> I
             yield Problem(path, f"{_name(path)} lacks the key {key!r}")
 
 
-def _union(path: Path, data: Any, branches: Sequence[list[_Error]]) -> Iterator[Problem]:  # noqa: ANN401
+def _union(path: Path, data: Any, branches: Sequence[list[_Error]]) -> Iterator[Problem]:
     """Problems of the union member that fits the data best; one message when none fits."""
     fitting = [errors for errors in branches if not any(error.mismatched for error in errors)]
     if fitting:
@@ -161,7 +161,7 @@ def _union(path: Path, data: Any, branches: Sequence[list[_Error]]) -> Iterator[
     yield Problem(path, f"{_name(path)} must be {_either(list(kinds))}, not {_shown(data)}")
 
 
-def _message(error: _Error, data: Any) -> str:  # noqa: ANN401
+def _message(error: _Error, data: Any) -> str:
     context = error.context
     match error.kind:
         case kind if kind in _EXPECTED:
@@ -196,7 +196,7 @@ def _name(path: Path) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def _shown(data: Any) -> str:  # noqa: ANN401
+def _shown(data: Any) -> str:
     """A short description of data of any kind."""
     match data:
         case None:
@@ -221,11 +221,11 @@ def _either(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _is_model(annotation: Any) -> bool:  # noqa: ANN401
+def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _step(annotation: Any, part: str | int) -> Iterator[Any]:  # noqa: ANN401
+def _step(annotation: Any, part: str | int) -> Iterator[Any]:
     """The annotations one step down a path, models and unions unfolded."""
     if _is_model(annotation):
         if part in annotation.model_fields:
@@ -238,7 +238,7 @@ def _step(annotation: Any, part: str | int) -> Iterator[Any]:  # noqa: ANN401
         yield from _members(arguments[1])
 
 
-def _members(annotation: Any) -> Iterator[Any]:  # noqa: ANN401
+def _members(annotation: Any) -> Iterator[Any]:
     """What a possibly annotated, possibly united type is made of; values' own recursion is not followed."""
     origin = get_origin(annotation)
     if origin is Annotated:

@@ -88,7 +88,7 @@ def _from_formula(formula: str, library: Literal["sympy", "mpmath"]) -> Callable
     """A callable that computes `formula` over its arguments with the scalar functions of `library`."""
     from harness.case.scalars import evaluate_formula
 
-    def function(*arguments: Any) -> Any:  # noqa: ANN401  numbers of either library
+    def function(*arguments: Any) -> Any:
         return evaluate_formula(formula, arguments, library)
 
     return function
@@ -99,7 +99,7 @@ def _row(
     target: str,
     count: tuple[int, int | None] = (1, 1),
     keywords: str = "",
-    **rest: Any,  # noqa: ANN401
+    **rest: Any,
 ) -> Function:
     least, most = count
     return Function(name=name, target=target, least=least, most=most, keywords=frozenset(keywords.split()), **rest)

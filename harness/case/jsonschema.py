@@ -37,7 +37,7 @@ def write_schema(folder: Path) -> Path:
     return path
 
 
-def _with_numbers(schema: Any) -> Any:  # noqa: ANN401  any part of a JSON document
+def _with_numbers(schema: Any) -> Any:
     """A schema in which plain numbers may stand wherever text may."""
     if isinstance(schema, list):
         return [_with_numbers(part) for part in schema]

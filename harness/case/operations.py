@@ -28,7 +28,7 @@ def cbrt(x: Tensor) -> Tensor:
     return torch.sign(x) * torch.abs(x) ** (1 / 3)
 
 
-def clamp(x: Tensor, least: Any = None, most: Any = None, **bounds: Any) -> Tensor:  # noqa: ANN401  number or tensor
+def clamp(x: Tensor, least: Any = None, most: Any = None, **bounds: Any) -> Tensor:
     """Entries kept within bounds, given by position or as ``min`` and ``max``."""
     return torch.clamp(x, bounds.get("min", least), bounds.get("max", most))
 
@@ -44,7 +44,7 @@ def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:  # 
 
 
 def logsumexp(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """log Σ exp(x), over all dims unless told."""
+    """Log Σ exp(x), over all dims unless told."""
     dims = tuple(range(x.ndim)) if dim is None else dim if isinstance(dim, int) else tuple(dim)
     return torch.logsumexp(x, dims, keepdim)
 
@@ -80,24 +80,24 @@ def sort(x: Tensor, dim: int = -1) -> Tensor:
     return torch.sort(x, dim).values
 
 
-def reshape(x: Tensor, *sizes: Any) -> Tensor:  # noqa: ANN401  numbers or one sequence
+def reshape(x: Tensor, *sizes: Any) -> Tensor:
     """The same entries in another shape."""
     return x.reshape(_sizes(sizes))
 
 
-def view(x: Tensor, *sizes: Any) -> Tensor:  # noqa: ANN401
+def view(x: Tensor, *sizes: Any) -> Tensor:
     """The same memory in another shape."""
     return x.view(_sizes(sizes))
 
 
-def expand(x: Tensor, *sizes: Any) -> Tensor:  # noqa: ANN401
+def expand(x: Tensor, *sizes: Any) -> Tensor:
     """A tensor repeated along dims of size 1, without copying."""
     wanted = _sizes(sizes)
     _check_size("expand", [size for size in wanted if size >= 0])
     return x.expand(wanted)
 
 
-def permute(x: Tensor, *dims: Any) -> Tensor:  # noqa: ANN401
+def permute(x: Tensor, *dims: Any) -> Tensor:
     """Dims in another order."""
     return x.permute(_sizes(dims))
 
@@ -122,17 +122,17 @@ def cat(parts: Sequence[Any], dim: int = 0, *, context: Context) -> Tensor:
     return torch.cat(_parts("cat", parts, context), dim)
 
 
-def zeros(*sizes: Any, context: Context) -> Tensor:  # noqa: ANN401
+def zeros(*sizes: Any, context: Context) -> Tensor:
     """A tensor of zeros."""
     return torch.zeros(_checked("zeros", sizes), dtype=context.dtype, device=context.device)
 
 
-def ones(*sizes: Any, context: Context) -> Tensor:  # noqa: ANN401
+def ones(*sizes: Any, context: Context) -> Tensor:
     """A tensor of ones."""
     return torch.ones(_checked("ones", sizes), dtype=context.dtype, device=context.device)
 
 
-def full(size: Any, value: Any, *, context: Context) -> Tensor:  # noqa: ANN401
+def full(size: Any, value: Any, *, context: Context) -> Tensor:
     """A tensor with one value everywhere."""
     filled: Tensor = ones(*((size,) if isinstance(size, int) else size), context=context) * value
     return filled
@@ -160,7 +160,7 @@ def linspace(start: float, end: float, count: int, *, context: Context) -> Tenso
     return torch.linspace(start, end, size, dtype=context.dtype, device=context.device)
 
 
-def tensor(rows: Any, *, context: Context) -> Tensor:  # noqa: ANN401  a number, a tensor or nested lists of them
+def tensor(rows: Any, *, context: Context) -> Tensor:
     """A tensor of the numbers and tensors in nested lists; gradients flow into the tensors."""
     from harness.case.evaluate import inexact
 
@@ -174,7 +174,7 @@ def tensor(rows: Any, *, context: Context) -> Tensor:  # noqa: ANN401  a number,
 
 def layer_norm(
     x: Tensor,
-    shape: Any = None,  # noqa: ANN401
+    shape: Any = None,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     eps: float = 1e-5,
@@ -211,7 +211,7 @@ def _check_size(name: str, sizes: Sequence[int]) -> None:
         raise UsageError(f"Cannot make {name}: sizes={tuple(sizes)} {why}. Change them.")
 
 
-def _parts(name: str, parts: Any, context: Context) -> list[Tensor]:  # noqa: ANN401
+def _parts(name: str, parts: Any, context: Context) -> list[Tensor]:
     """The parts to join as tensors of one dtype."""
     if not isinstance(parts, list | tuple) or not parts:
         raise UsageError(f"Cannot {name}: the first argument must be a list of tensors. Write {name}([a, b]).")

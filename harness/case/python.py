@@ -21,7 +21,7 @@ from harness.case.trust import Trust
 from harness.errors import UsageError
 
 
-def load_object(reference: str, case: Case, trust: Trust) -> Any:  # noqa: ANN401  whatever the code defines
+def load_object(reference: str, case: Case, trust: Trust) -> Any:
     """Import what ``package.module:name`` or ``./file.py:name`` names; files are relative to the case file.
 
     Raises:
@@ -45,7 +45,7 @@ def is_module(found: object) -> bool:
     return isinstance(found, torch.nn.Module) or (inspect.isclass(found) and issubclass(found, torch.nn.Module))
 
 
-def caller(found: Any, inputs: Mapping[str, Input], case: Case) -> Callable[[Tensors], tuple[Tensor, ...]]:  # noqa: ANN401
+def caller(found: Any, inputs: Mapping[str, Input], case: Case) -> Callable[[Tensors], tuple[Tensor, ...]]:
     """A callable that passes the inputs to Python code by name, and by position to an autograd.Function.
 
     Raises:
@@ -82,10 +82,10 @@ def as_outputs(result: object, case: Case) -> tuple[Tensor, ...]:
     return tuple(part for part in parts if isinstance(part, Tensor))
 
 
-def module_factory(found: Any) -> Callable[[], torch.nn.Module]:  # noqa: ANN401
+def module_factory(found: Any) -> Callable[[], torch.nn.Module]:
     """Makes fresh modules from a class of them, or copies of one."""
     if inspect.isclass(found):
-        return cast(Callable[[], torch.nn.Module], found)
+        return cast("Callable[[], torch.nn.Module]", found)
     return lambda: copy.deepcopy(found)
 
 
@@ -167,7 +167,7 @@ def _who(case: Case) -> str:
     return f"case {case.id!r}"
 
 
-def _package_module(name: str, case: Case, trust: Trust) -> Any:  # noqa: ANN401
+def _package_module(name: str, case: Case, trust: Trust) -> Any:
     trust.check_package(name, who=_who(case))
     try:
         return importlib.import_module(name)
@@ -177,7 +177,7 @@ def _package_module(name: str, case: Case, trust: Trust) -> Any:  # noqa: ANN401
         ) from error
 
 
-def _file_module(where: str, case: Case, trust: Trust) -> Any:  # noqa: ANN401
+def _file_module(where: str, case: Case, trust: Trust) -> Any:
     """The module of a file, executed once per path however often it is named."""
     file = (case.path.parent / where).resolve()
     trust.check_file(file, who=_who(case))

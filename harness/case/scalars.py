@@ -51,7 +51,7 @@ def bounded(value: Scalar) -> Scalar:
     return float(value) if isinstance(value, int) and abs(value) > MAX_INTEGER else value
 
 
-def arithmetic(operator: ast.operator, left: Any, right: Any) -> Any:  # noqa: ANN401  any kind of number
+def arithmetic(operator: ast.operator, left: Any, right: Any) -> Any:
     """Apply a binary operator to two numbers of one kind.
 
     Raises:
@@ -83,7 +83,7 @@ def evaluate_tree(
     values: Mapping[str, Any],
     call: Callable[[str], Callable[..., Any] | None],
     number: Callable[[Scalar], Any] = lambda value: value,
-) -> Any:  # noqa: ANN401  any kind of number
+) -> Any:
     """Compute a scalar expression.
 
     Args:
@@ -96,7 +96,7 @@ def evaluate_tree(
         NotScalarError: the tree holds anything else.
     """
 
-    def value_of(node: ast.expr) -> Any:  # noqa: ANN401
+    def value_of(node: ast.expr) -> Any:
         match node:
             case ast.Constant(value=int() | float() | complex() as found) if not isinstance(found, bool):
                 return number(found)
@@ -125,7 +125,7 @@ def fold(tree: ast.expr, sizes: Mapping[str, int] | None = None) -> Scalar | Non
     return value
 
 
-def evaluate_formula(formula: str, arguments: Sequence[Any], library: Library) -> Any:  # noqa: ANN401
+def evaluate_formula(formula: str, arguments: Sequence[Any], library: Library) -> Any:
     """Compute a formula of the function table over `arguments` (named a, b, …) with a library's scalar functions.
 
     Whole numbers in it are made the library's own first, so that 1/3 is a third and not a double near it.

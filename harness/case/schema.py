@@ -56,8 +56,8 @@ class InputModel(Model):
     shape: list[Name | Size] = []
     """Sizes, each a number or the name of a dim; without it the input is a single number."""
     draw: str = "normal"
-    """How values are drawn: normal, uniform(a, b), positive, integers(a, b) (b left out), spd, symmetric, simplex, sorted, unit,
-    orthogonal, permutation, mask(p), choice(a, b, …)."""
+    """How values are drawn: normal, uniform(a, b), positive, integers(a, b) (b left out), spd, symmetric, simplex,
+    sorted, unit, orthogonal, permutation, mask(p), choice(a, b, …)."""
     value: Value | None = None
     """A constant value instead of a draw."""
     scale: Number = 1.0
@@ -75,7 +75,7 @@ class InputModel(Model):
 
 
 class Claims(Model):
-    """What was published about a point. A decimal counts as rounded to its last printed digit; integers and expressions are exact."""
+    """What was published about a point. A decimal counts as rounded to its last printed digit; others are exact."""
 
     value: Value | None = None
     """The function's value there."""
@@ -140,7 +140,7 @@ class Stop(Model):
 
 
 class FitModel(Model):
-    """What the report animates for a regression; `prediction` is an expression over inputs (and `output` of a module)."""
+    """What the report animates for a regression; `prediction` may use the inputs and a module's `output`."""
 
     x: ExpressionText
     """The data's abscissa."""
@@ -173,7 +173,8 @@ class ConvergeModel(Model):
     start: dict[Name, Value] = {}
     """By input: a value, or zeros, ones, or a draw. Inputs left out are drawn."""
     minimum: Literal["least_squares", "scipy"] | dict[Name, Value] | None = None
-    """Where it should arrive: a value per input, the closed form of a quadratic loss, or what scipy finds from the start."""
+    """Where it should arrive: a value per input, the closed form of a quadratic loss, or what scipy finds from the
+    start."""
     within: Annotated[float, Field(gt=0)] = 1e-6
     """Largest distance (max-norm) of a parameter from the minimum that counts as arrived."""
     loss_below: Number | None = None
@@ -218,7 +219,7 @@ class BenchmarkModel(Model):
 
 
 class ExpectedModel(Model):
-    """A declared failure: the case passes only while it fails so. Shown and counted apart; it turns red when it stops."""
+    """A declared failure: the case passes only while it fails so. Shown and counted apart, and red when it stops."""
 
     outcome: Literal["fail", "error", "inconclusive", "vacuous"]
     """How it fails."""

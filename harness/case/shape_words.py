@@ -95,8 +95,6 @@ def with_sizes(message: str, sizes: Mapping[str, int]) -> str:
 
 def gradient_advice(actual: Shape, expected: Shape) -> str:
     """What to do about a gradient of another shape than its input's."""
-    if actual == expected[::-1]:
-        return "; transpose it"
     extra = len(actual) - len(expected)
     if extra > 0 and actual[extra:] == expected:
         dims = "0" if extra == 1 else str(list(range(extra)))

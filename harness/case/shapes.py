@@ -125,7 +125,10 @@ class _Evaluation:
             self.values = {**before, **named, "cotangent": named["cotangent_0"]}
             value = self.value(part)
             self.values = before
-        if isinstance(spec, Tensor) and value is not None and value.ndim and value.shape != spec.shape:
+        if not isinstance(spec, Tensor) or value is None or not value.ndim:
+            return
+        # A transposed gradient is a wrong gradient, which is a verdict, and not a file that cannot be used.
+        if value.shape not in (spec.shape, spec.shape[::-1]):
             advice = gradient_advice(tuple(value.shape), tuple(spec.shape))
             self.complain(
                 part, f"the gradient of {name} has shape {shown(value)}, but {name} has shape {shown(spec)}{advice}"

@@ -1,4 +1,4 @@
-"""What is under test, independent of where it was declared: a `Subject` with its inputs, and a `Point` to evaluate it at.
+"""What is under test, wherever it was declared: a `Subject` with its inputs, and a `Point` to evaluate it at.
 
 Both the YAML loader and `harness.check` make these; everything after this folder works on them alone.
 """
@@ -24,8 +24,8 @@ class Input:
 
     Args:
         shape: sizes, each a number or the name of a dim; () is a scalar.
-        draw: ``normal``, ``uniform(a, b)``, ``positive``, ``integers(a, b)``, ``spd``, ``symmetric``, ``simplex``, ``sorted``,
-            ``unit``, ``orthogonal``, ``permutation``, ``mask`` or ``choice(a, b, …)``.
+        draw: ``normal``, ``uniform(a, b)``, ``positive``, ``integers(a, b)``, ``spd``, ``symmetric``, ``simplex``,
+            ``sorted``, ``unit``, ``orthogonal``, ``permutation``, ``mask`` or ``choice(a, b, …)``.
         grad: whether the gradient with respect to this input is checked.
         domain: closed interval outside which the subject is not defined; None is the whole line.
         scale: factor applied to what was drawn.
@@ -82,8 +82,8 @@ class Subject:
 class Claim:
     """One published figure: `kind` is value, gradient or hessian, `name` the input (or `let` name) it is about.
 
-    `numbers` is nested tuples of (number, half-width): a decimal counts as rounded to its last printed digit, so 0.9894 is
-    (0.9894, 0.00005); integers and expressions have half-width 0. `refuted_because` is the reason of a claim marked
+    `numbers` is nested tuples of (number, half-width): a decimal counts as rounded to its last printed digit, so 0.9894
+    is (0.9894, 0.00005); integers and expressions have half-width 0. `refuted_because` is the reason of a claim marked
     ``expected: refuted``.
     """
 
@@ -95,7 +95,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """Named live tensors a subject is evaluated at (float64 or complex128, or integers and masks), with what was published."""
+    """Named live tensors a subject is evaluated at: float64 or complex128, integers or masks."""
 
     name: str
     """"point 1", "random 0", "special zeros", or the name its case file gives it."""

@@ -1,7 +1,7 @@
 """The gradients people wrote or trust: the case's analytic gradient, and autograd of its plain reference.
 
-Neither is independent: an author and autograd can share a mistake, so a finite-difference or symbolic oracle always runs
-beside these.
+Neither is independent: an author and autograd can share a mistake, so a finite-difference or symbolic oracle always
+runs beside these.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.errors import UsageError
-from harness.oracle.estimate import Estimate
+from harness.oracle.estimate import Estimate, GradientShapeError
 from harness.oracle.flat import FlatSubject, real_vector
 from harness.oracle.rounding import SAFETY, SAMPLES, rounding_bars
 
@@ -21,6 +20,9 @@ def analytic_gradient(flat: FlatSubject, cotangents: Tensor, *, generator: torch
     """Evaluate the case's analytic gradient for C cotangents (C × M); None when the case has none.
 
     Inputs the gradient says nothing about have an infinite bar.
+
+    Raises:
+        GradientShapeError: a gradient has another shape than its input.
     """
     gradient = flat.subject.gradient
     if gradient is None:
@@ -65,7 +67,7 @@ def output_cotangents(flat: FlatSubject, outputs: tuple[Tensor, ...], cotangent:
 
 
 def _one(flat: FlatSubject, x: Tensor, cotangent: Tensor, silent: set[str]) -> Tensor:
-    """Evaluate the analytic gradient at a flat vector for one cotangent; inputs it says nothing about go to `silent`."""
+    """Evaluate the analytic gradient at a flat vector for one cotangent; inputs it does not name go to `silent`."""
     if flat.subject.gradient is None:
         raise ValueError("Cannot evaluate an analytic gradient the subject does not have.")
     named = flat.inputs(x)
@@ -79,9 +81,11 @@ def _one(flat: FlatSubject, x: Tensor, cotangent: Tensor, silent: set[str]) -> T
             continue
         value = found[block.name]
         if tuple(value.shape) != block.shape:
-            raise UsageError(
-                f"Cannot use the analytic gradient of {block.name}: shape={tuple(value.shape)}, but the input has shape "
-                f"{block.shape}. Make the gradient's shape that of the input."
+            turned = tuple(value.shape) == block.shape[::-1]
+            raise GradientShapeError(
+                f"The analytic gradient of {block.name} has shape {list(value.shape)}, but {block.name} has shape "
+                f"{list(block.shape)}: {'it is transposed' if turned else 'a gradient has the shape of its input'}.",
+                name=block.name,
             )
         if block.complex and not value.is_complex():
             value = value.to(torch.complex128)

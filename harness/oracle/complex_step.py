@@ -1,7 +1,7 @@
 """The complex-step oracle: Im f(x + i·h) / h with a step so small that nothing cancels (Squire & Trapp, 1998).
 
-Opt-in, because it is right only for functions that torch evaluates as analytic ones on complex inputs: abs, comparisons,
-conj and a few operators without a complex formula are silently wrong.
+Opt-in, because it is right only for functions that torch evaluates as analytic ones on complex inputs: abs,
+comparisons, conj and a few operators without a complex formula are silently wrong.
 """
 
 from __future__ import annotations

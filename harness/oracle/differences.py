@@ -29,7 +29,7 @@ Evaluate = Callable[[Tensor], Tensor]
 
 
 def finite_differences(
-    flat: FlatSubject, cotangents: Tensor, *, generator: torch.Generator
+    flat: FlatSubject, cotangents: Tensor, *, generator: torch.Generator, noise: Tensor | None = None
 ) -> tuple[Estimate, Slopes | None]:
     """Estimate the gradients of ⟨cotangent, outputs⟩ by finite differences.
 
@@ -37,13 +37,17 @@ def finite_differences(
         flat: the subject at a point, N real inputs and M real outputs, float64.
         cotangents: C × M.
         generator: source of the directions.
+        noise: M rounding levels of the outputs, where more is known than their size tells (x − tanh x is coarser than
+            it is small).
 
     Returns:
-        An estimate of C × N gradients (or C × D projections, see `Estimate.directions`), and the ladder it was read from when
-        every coordinate had its own.
+        An estimate of C × N gradients (or C × D projections, see `Estimate.directions`), and the ladder it was read
+        from when every coordinate had its own.
     """
     low, high = domain_of(flat)
     evaluate, floor = weighted(flat, cotangents)
+    if noise is not None:
+        floor = torch.maximum(floor, cotangents.abs() @ noise.nan_to_num(0.0, 0.0, 0.0))
     scale = scales(flat.x)
     if use_coordinates(flat, cotangents.shape[1]):
         ladder = slopes(evaluate, flat.x, torch.diag(scale), floor=floor, low=low, high=high)
@@ -52,9 +56,7 @@ def finite_differences(
         how = f"{ladder.steps.shape[1]} steps on each of {flat.size} coordinates"
     else:
         directions = dense_directions(flat, generator)
-        ladder = slopes(
-            evaluate, flat.x, directions, floor=floor, low=low, high=high, most_steps=MOST_DIRECTION_STEPS
-        )
+        ladder = slopes(evaluate, flat.x, directions, floor=floor, low=low, high=high, most_steps=MOST_DIRECTION_STEPS)
         value, bar = ladder.value.T, ladder.bar.T
         how = f"{ladder.steps.shape[1]} steps along {len(directions)} dense directions"
     estimate = Estimate(
@@ -71,7 +73,7 @@ def finite_differences(
 
 
 def weighted(flat: FlatSubject, cotangents: Tensor) -> tuple[Evaluate, Tensor]:
-    """Make the function x ↦ ⟨cotangents, outputs(x)⟩ on batches (B × N → B × C), and the rounding level of its values (C)."""
+    """Make the function x ↦ ⟨cotangents, outputs(x)⟩ on batches (B × N → B × C), and its C rounding levels."""
     center = flat.outputs(flat.x).detach()
 
     def evaluate(xs: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ class Estimate:
         origin: where the bar comes from, for people.
         independent: whether only the function itself was evaluated (no autograd formula, no hand-written gradient).
         rigorous: whether the bar is an enclosure rather than an estimate.
-        directions: None when `value` (C × N) holds whole gradients for C cotangents; D × N when it holds their projections
-            (C × D) on D directions instead.
+        directions: None when `value` (C × N) holds whole gradients for C cotangents; D × N when it holds their
+            projections (C × D) on D directions instead.
         kink: where the function has one-sided derivatives that differ; `value` ± `bar` spans both. None means nowhere.
         note: what else the oracle noticed ("kink at entry 3"), or None.
     """
@@ -40,6 +40,14 @@ class Estimate:
         """Make an estimate whose bar is one rounding of the value."""
         value = value.to(torch.float64)
         return Estimate(value=value, bar=value.abs() * 2.0**-52, oracle=oracle, origin=origin, independent=independent)
+
+
+class GradientShapeError(Exception):
+    """The analytic gradient of an input does not have the input's shape; the message names both, `input` the input."""
+
+    def __init__(self, message: str, *, name: str) -> None:
+        super().__init__(message)
+        self.input = name
 
 
 class NotSymbolicError(Exception):

@@ -135,11 +135,11 @@ class FlatSubject:
         }
 
     def batch(self, xs: Tensor) -> Tensor:
-        """Evaluate at every row of `xs` (B × N) in chunks; returns B × M. One batched call where vmap can, a loop where not."""
+        """Evaluate at every row of `xs` (B × N), in chunks where vmap can and in a loop where not; returns B × M."""
         return self.batch_of(self.outputs, xs)
 
     def batch_of(self, function: Callable[[Tensor], Tensor], xs: Tensor) -> Tensor:
-        """Apply a function of one flat vector to every row of `xs`, batched by vmap where that gives the same result."""
+        """Apply a function of one flat vector to every row of `xs`, batched by vmap where that changes nothing."""
         if xs.shape[0] == 0:
             raise ValueError("Cannot evaluate a batch of no rows.")
         rows = max(1, CHUNK_ELEMENTS // max(1, self.size))
@@ -187,7 +187,7 @@ def _vmap_agrees(function: Callable[[Tensor], Tensor], xs: Tensor) -> tuple[bool
     plain = torch.stack(rows)
     try:
         batched = torch.func.vmap(function)(xs).detach()
-    except Exception as reason:  # vmap refuses for many reasons and with many types: every one means "use a loop"
+    except Exception as reason:  # noqa: BLE001 - vmap refuses for many reasons and with many types: every one means "use a loop"
         return False, f"{type(reason).__name__}: {str(reason).splitlines()[0] if str(reason) else ''}"
     if batched.shape != plain.shape:
         return False, f"vmap gives shape {tuple(batched.shape)}, plain calls give {tuple(plain.shape)}"
@@ -199,7 +199,7 @@ def _vmap_agrees(function: Callable[[Tensor], Tensor], xs: Tensor) -> tuple[bool
 def random_signs(
     shape: tuple[int, ...], generator: torch.Generator, *, low: float = 0.5, high: float = 1.5, bits: int = 10
 ) -> Tensor:
-    """Draw entries ±U(low, high), on a lattice of 2^-bits: none can hide a coordinate, and sums never cancel by design."""
+    """Draw entries ±U(low, high), on a lattice of 2^-bits: none hides a coordinate, and sums never cancel by design."""
     size = torch.rand(shape, generator=generator, dtype=torch.float64) * (high - low) + low
     sign = torch.randint(0, 2, shape, generator=generator, dtype=torch.float64) * 2 - 1
     drawn: Tensor = sign * torch.round(size * 2**bits) / 2**bits

@@ -1,9 +1,9 @@
 """Finite differences with an honest bar: a full ladder of steps, Richardson extrapolation, no early stop.
 
 Along a direction d, g(t) = f(x + t·d) is evaluated at ±t₀·2⁻ᵏ for every k of a ladder that spans many orders of
-magnitude. Every row of the ladder is a candidate; its bar is the spread between neighbouring extrapolants plus rounding,
-where the rounding level is what is needed to explain *all* the smaller steps. The smallest bar wins. A candidate that
-aliases (a period shorter than its step) cannot explain the smaller steps, so its bar is wide.
+magnitude. Every row of the ladder is a candidate; its bar is the spread between neighbouring extrapolants plus
+rounding, where the rounding level is what is needed to explain *all* the smaller steps. The smallest bar wins. A
+candidate that aliases (a period shorter than its step) cannot explain the smaller steps, so its bar is wide.
 
 What it cannot see: a function that is wrong in the same way at every nearby point; features narrower than the smallest
 step; a kink exactly between two representable numbers. Extrapolation: L. F. Richardson (1911); the even/odd error
@@ -28,7 +28,8 @@ COARSE = 2.0**-12
 TAIL = 8
 """How many of the smallest steps show what is rounding noise: it is about the same at every step."""
 ISOLATED = 2.0**-30
-"""A value of its own at the point is one when it is off by more than this, relative to the largest value on the ladder."""
+"""A value of its own at the point is one when it is off by more than this, relative to the largest value on the ladder.
+"""
 LATTICE = 10
 """The smallest change seen may be 1, 2, … 10 times the spacing of the lattice of a coarse function's values."""
 ON_LATTICE = 0.01
@@ -46,9 +47,10 @@ Evaluate = Callable[[Tensor], Tensor]
 class Slopes:
     """Directional derivatives of C functions along D directions, all tensors D × C.
 
-    `value` ± `bar` holds the derivative; where `kink` is set the one-sided slopes differ and `value` ± `bar` spans both; where
-    `jump` is set the function itself jumps and the bar is infinite. `steps` (D × K) are the ladder's steps along each
-    direction, `central` and `extrapolated` (D × C × K) the raw and twice-extrapolated estimates, `chosen` (D × C) the row that won.
+    `value` ± `bar` holds the derivative; where `kink` is set the one-sided slopes differ and `value` ± `bar` spans
+    both; where `jump` is set the function itself jumps and the bar is infinite. `steps` (D × K) are the ladder's steps
+    along each direction, `central` and `extrapolated` (D × C × K) the raw and twice-extrapolated estimates, `chosen` (D
+    × C) the row that won.
     """
 
     value: Tensor
@@ -141,9 +143,10 @@ def _smallest_bar(table: Tensor, first: Tensor, steps: Tensor, *, level: int, fl
 def _diverges(gaps: Tensor, usable: Tensor, bar: Tensor, power: Tensor, level: Tensor) -> Tensor:
     """Whether some smaller step contradicts the candidate by far more than noise can: the rows have no finite limit.
 
-    Rounding noise is about the same at every step, so what the smallest eight steps show bounds it; and where most of them
-    show far more than the larger half of the steps, it is no noise, but a feature as narrow as the ladder's end. Neither
-    counts below `level`, the rounding of the values at each step: far from the point they may be much larger than at it.
+    Rounding noise is about the same at every step, so what the smallest eight steps show bounds it; and where most of
+    them show far more than the larger half of the steps, it is no noise, but a feature as narrow as the ladder's end.
+    Neither counts below `level`, the rounding of the values at each step: far from the point they may be much larger
+    than at it.
     """
     gaps = gaps.masked_fill(~usable, 0.0)
     late, half = gaps[..., -TAIL:], gaps.shape[-1] // 2
@@ -208,7 +211,13 @@ def slopes(
 
 
 def _climb(
-    evaluate: Evaluate, x: Tensor, directions: Tensor, signed: Tensor, center: Tensor, low: Tensor | None, high: Tensor | None
+    evaluate: Evaluate,
+    x: Tensor,
+    directions: Tensor,
+    signed: Tensor,
+    center: Tensor,
+    low: Tensor | None,
+    high: Tensor | None,
 ) -> Tensor:
     """Values at all points of the ladder (D × 2K × C), a few points at a time; NaN outside the domain."""
     values = torch.full((len(directions) * len(signed), len(center)), torch.nan, dtype=torch.float64)
@@ -278,7 +287,8 @@ def _read(
 def _drowned(plus: Tensor, minus: Tensor, center: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """Whether the noise behind a bar is about as large as all that the function does on the ladder (D × C).
 
-    Then it is no noise, but the function itself at scales below the ladder's (fast oscillations, a nearly singular matrix).
+    Then it is no noise, but the function itself at scales below the ladder's (fast oscillations, a nearly singular
+    matrix).
     """
     values = torch.cat([plus, minus, center[None, :, None].expand(*plus.shape[:2], 1)], -1)
     largest = values.nan_to_num(-torch.inf, neginf=-torch.inf).amax(-1)
@@ -293,10 +303,10 @@ def _leaps(difference: Limit, level: Tensor) -> Tensor:
 
 
 def _quantum(plus: Tensor, minus: Tensor) -> Tensor:
-    """Smallest change the function shows where it stands still at the smallest steps (D × C): its values are that coarse.
+    """Smallest change of a function that stands still at the smallest steps (D × C): its values are that coarse.
 
-    A function that is truly flat nearby also stands still; its smallest change is no rounding, and does not count. Told apart
-    by size, and by the next larger changes: those of a coarse function are on the lattice of its values.
+    A function that is truly flat nearby also stands still; its smallest change is no rounding, and does not count. Told
+    apart by size, and by the next larger changes: those of a coarse function are on the lattice of its values.
     """
     change = (plus - minus).abs().nan_to_num(0.0)
     largest = torch.maximum(plus.abs(), minus.abs()).nan_to_num(0.0).amax(-1)

@@ -1,9 +1,9 @@
 """The rounding floor: how far a correct implementation may be off because every operation rounds.
 
-Monte Carlo arithmetic (D. S. Parker, 1997): the computation is repeated in float64 while every floating-point operator's
-result is multiplied by 1 + u·ξ, ξ uniform in (−1, 1), where u is the unit roundoff of the dtype in question. Operators that
-are fused from several roundings also get their operands perturbed, those that accumulate √n-fold for a reduction of length n. The spread
-over a few repetitions, times a safety factor, is the bar of that dtype's result.
+Monte Carlo arithmetic (D. S. Parker, 1997): the computation is repeated in float64 while every floating-point
+operator's result is multiplied by 1 + u·ξ, ξ uniform in (−1, 1), where u is the unit roundoff of the dtype in question.
+Operators that are fused from several roundings also get their operands perturbed, those that accumulate √n-fold for a
+reduction of length n. The spread over a few repetitions, times a safety factor, is the bar of that dtype's result.
 
 What it cannot see: roundings inside code that is not torch (then the inputs are perturbed instead); a rounding
 error that happens to need more than the safety factor.
@@ -35,33 +35,39 @@ UNIT_ROUNDOFF = {
     torch.bfloat16: 2.0**-8,
 }
 
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Operators that only move, copy or create data, or whose result is exact.
-_EXACT = frozenset(
+_EXACT = _names(
     """clone copy_ _to_copy cat stack index index_select gather where select_backward slice_backward zeros zeros_like
     ones ones_like full full_like new_zeros new_ones new_full new_empty new_empty_strided empty empty_like empty_strided
     fill_ fill zero_ arange eye scalar_tensor lift_fresh lift_fresh_copy flip roll constant_pad_nd scatter neg abs relu
-    threshold_backward maximum minimum amax amin max min sort topk clamp clamp_min clamp_max sign sgn floor ceil round trunc
-    masked_fill masked_fill_ tril triu repeat view_as_real_copy view_as_complex_copy _conj_physical conj_physical
-    index_put new_empty diag_embed unfold_backward value_selecting_reduction_backward
-    eq ne lt le gt ge logical_and logical_or logical_not isnan isfinite isinf any all argmax argmin argsort nonzero
-    aminmax cummax cummin hardtanh hardtanh_backward leaky_relu leaky_relu_backward l1_loss evenly_distribute_backward
-    select_scatter slice_scatter diagonal_scatter median mode kthvalue real imag normal_ uniform_ random_ bernoulli
-    rand rand_like randn randn_like randint""".split()
+    threshold_backward maximum minimum amax amin max min sort topk clamp clamp_min clamp_max sign sgn floor ceil round
+    trunc masked_fill masked_fill_ tril triu repeat view_as_real_copy view_as_complex_copy _conj_physical conj_physical
+    index_put new_empty diag_embed unfold_backward value_selecting_reduction_backward eq ne lt le gt ge logical_and
+    logical_or logical_not isnan isfinite isinf any all argmax argmin argsort nonzero aminmax cummax cummin hardtanh
+    hardtanh_backward leaky_relu leaky_relu_backward l1_loss evenly_distribute_backward select_scatter slice_scatter
+    diagonal_scatter median mode kthvalue real imag normal_ uniform_ random_ bernoulli rand rand_like randn randn_like
+    randint"""
 )
 # Operators with one rounding, in their result. All others are fused from several, or evaluate a special function: their
 # operands are perturbed too, which is what a backward stable kernel may do.
-_ELEMENTARY = frozenset("add add_ sub sub_ rsub mul mul_ div div_ addcmul addcdiv lerp sqrt reciprocal".split())
+_ELEMENTARY = _names("""add add_ sub sub_ rsub mul mul_ div div_ addcmul addcdiv lerp sqrt reciprocal""")
 # Fused operators that cancel inside, which their operands' roundings do not show: their steps are run one by one.
-_TAKEN_APART = frozenset("gelu gelu_backward".split())
+_TAKEN_APART = _names("gelu gelu_backward")
 # Operators that accumulate, with how long the reduction is (from their first operand and result).
-_ACCUMULATING = frozenset(
-    """sum mean prod cumsum cumprod var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm einsum
-    norm linalg_vector_norm logsumexp _softmax _log_softmax _softmax_backward_data _log_softmax_backward_data
+_ACCUMULATING = _names(
+    """sum mean prod cumsum cumprod var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm einsum norm
+    linalg_vector_norm logsumexp _softmax _log_softmax _softmax_backward_data _log_softmax_backward_data
     native_layer_norm native_layer_norm_backward native_batch_norm native_group_norm convolution convolution_backward
-    _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward
-    linalg_inv_ex linalg_solve_ex _linalg_solve_ex linalg_lu_factor_ex linalg_lu_solve _linalg_det _linalg_slogdet linalg_cholesky_ex
-    linalg_solve_triangular triangular_solve _linalg_svd _linalg_eigh linalg_eig linalg_lstsq linalg_householder_product linalg_qr linalg_matrix_exp nll_loss_forward mse_loss scatter_add index_add
-    index_put_ embedding_dense_backward grid_sampler_2d _cdist_forward _fused_rms_norm _fused_rms_norm_backward""".split()
+    _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward linalg_inv_ex
+    linalg_solve_ex _linalg_solve_ex linalg_lu_factor_ex linalg_lu_solve _linalg_det _linalg_slogdet linalg_cholesky_ex
+    linalg_solve_triangular triangular_solve _linalg_svd _linalg_eigh linalg_eig linalg_lstsq linalg_householder_product
+    linalg_qr linalg_matrix_exp nll_loss_forward mse_loss scatter_add index_add index_put_ embedding_dense_backward
+    grid_sampler_2d _cdist_forward _fused_rms_norm _fused_rms_norm_backward"""
 )
 
 
@@ -88,6 +94,7 @@ class PerturbEveryOperation(TorchDispatchMode):
                 return decomposition_table[func](*args, **kwargs)
         if name in _ACCUMULATING:
             args = self._all(args, unit * math.sqrt(_reduction_length(args)))
+            unit = FUSED * unit
         elif name not in _ELEMENTARY and not func._schema.is_mutable:
             unit = FUSED * unit
             # Exponents are mostly whole numbers, and a root of a negative number is none: only the base is perturbed.
@@ -125,11 +132,12 @@ class PerturbEveryOperation(TorchDispatchMode):
         if leaf._is_zerotensor():  # forward mode's zero tangents have no storage to read
             return leaf
         self.operations += 1
-        # Inside a dispatch mode a product forgets the lazy conjugation and negation of its operands: make them real first.
+        # Inside a dispatch mode a product forgets the lazy conjugation and negation of its operands: make them real
+        # first.
         return leaf.resolve_conj().resolve_neg() * self._factors(leaf, unit)
 
     def _factors(self, like: Tensor, unit: float) -> Tensor:
-        """Factors 1 + unit·ξ shaped like a tensor; complex products round relative to |z|, so theirs turn a number, too."""
+        """Factors 1 + unit·ξ shaped like a tensor; complex ones turn it too, as products round relative to |z|."""
         noise = torch.rand(like.shape, generator=self.generator, dtype=torch.float64)
         factors = noise.mul_(2 * unit).add_(1 - unit)
         if like.is_complex():
@@ -148,7 +156,7 @@ def _operator_name(func: Any, args: tuple[Any, ...]) -> str:
 
 
 def _reduction_length(args: tuple[Any, ...]) -> int:
-    """Upper bound of how many terms one entry of the result accumulates: the longest axis (or all, for a plain vector)."""
+    """Upper bound of how many terms one entry of the result accumulates: the longest axis."""
     first = next((a for a in args if isinstance(a, Tensor)), None)
     return max((max(first.shape, default=1), 1)) if first is not None else 1
 

@@ -28,7 +28,25 @@ MOST_DERIVATIVES = 300
 MOST_OPERATIONS = 3_000
 DIGITS = 50
 _CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "tau": 2 * sympy.pi}
-_NOT_SMOOTH = frozenset("abs sign floor ceil round trunc maximum minimum max min relu clamp where heaviside sort".split())
+_NOT_SMOOTH = frozenset(
+    [
+        "abs",
+        "sign",
+        "floor",
+        "ceil",
+        "round",
+        "trunc",
+        "maximum",
+        "minimum",
+        "max",
+        "min",
+        "relu",
+        "clamp",
+        "where",
+        "heaviside",
+        "sort",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +72,16 @@ class Symbolic:
             NotSymbolicError: saying why.
         """
         derivation = self._derivation(flat, sizes)
-        entries = _entries(self.subject, flat)
+        entries = _entries(flat)
         runs = []
         for digits in (DIGITS, DIGITS + 20):
             with mp.workdps(digits):
                 try:
                     found = derivation.evaluate(*[mp.mpf(v) for v in entries])
                 except (ZeroDivisionError, ValueError, OverflowError) as reason:
-                    raise NotSymbolicError(f"the derivative cannot be evaluated here ({reason or 'division by zero'})") from reason
+                    raise NotSymbolicError(
+                        f"the derivative cannot be evaluated here ({reason or 'division by zero'})"
+                    ) from reason
                 runs.append([_real(v) for v in found])
         outputs, inputs = derivation.outputs, derivation.inputs
         jacobians = []
@@ -70,7 +90,10 @@ class Symbolic:
             for run in runs:
                 rows = [run[outputs + j * inputs : outputs + (j + 1) * inputs] for j in range(outputs)]
                 jacobians.append(
-                    [[mp.fsum(w * r[i] for w, r in zip(row, rows, strict=True)) for i in range(inputs)] for row in weights]
+                    [
+                        [mp.fsum(w * r[i] for w, r in zip(row, rows, strict=True)) for i in range(inputs)]
+                        for row in weights
+                    ]
                 )
         value = _estimate([run[:outputs] for run in runs])
         return value, _estimate(jacobians)
@@ -121,7 +144,7 @@ def _derive(subject: Subject, flat: FlatSubject, sizes: Mapping[str, int]) -> De
     return Derivation(evaluate=evaluate, outputs=len(results), inputs=len(wanted))
 
 
-def _entries(subject: Subject, flat: FlatSubject) -> list[float]:
+def _entries(flat: FlatSubject) -> list[float]:
     """All entries of all inputs, in the order the derivation expects them."""
     return [float(entry) for name in flat.values for entry in flat.values[name].reshape(-1).tolist()]
 
@@ -137,7 +160,9 @@ def _estimate(runs: list[Any]) -> Estimate:
     """Make an estimate of two evaluations at different precisions: their difference and one rounding make the bar."""
     low, high = (np.array(run, dtype=object) for run in runs)
     with mp.workdps(DIGITS + 20):
-        gap = np.vectorize(lambda a, b: float(abs(a - b)), otypes=[float])(low, high) if low.size else np.zeros(low.shape)
+        gap = (
+            np.vectorize(lambda a, b: float(abs(a - b)), otypes=[float])(low, high) if low.size else np.zeros(low.shape)
+        )
         value = np.vectorize(float, otypes=[float])(high) if high.size else np.zeros(high.shape)
     centre = torch.from_numpy(np.ascontiguousarray(value))
     bar = 4 * torch.from_numpy(np.ascontiguousarray(gap)) + 2.0**-53 * centre.abs() + 5e-324

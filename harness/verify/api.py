@@ -117,8 +117,8 @@ def _inputs(inputs: Mapping[str, Any]) -> tuple[dict[str, Input], dict[str, Tens
     """Split what the caller gave into specifications and exact tensors, and see which dtypes are under test."""
     if not isinstance(inputs, Mapping) or not inputs:
         raise UsageError(
-            f"Cannot check: inputs={inputs!r:.80} (type {type(inputs).__name__}) is not a mapping from names to tensors "
-            "or harness.Input. Give at least one."
+            f"Cannot check: inputs={inputs!r:.80} (type {type(inputs).__name__}) is not a mapping from names to "
+            "tensors or harness.Input. Give at least one."
         )
     specs: dict[str, Input] = {}
     fixed: dict[str, Tensor] = {}
@@ -159,7 +159,9 @@ def _points(
         return (Point(name="given", values=dict(fixed), sizes={}, seed=seed),)
     unknown = {size for spec in drawn.values() for size in spec.shape if isinstance(size, str)} - set(dims)
     if unknown:
-        raise UsageError(f"Cannot draw inputs: the size {sorted(unknown)[0]!r} is not in dims={dict(dims)!r}. Add it to dims.")
+        raise UsageError(
+            f"Cannot draw inputs: the size {sorted(unknown)[0]!r} is not in dims={dict(dims)!r}. Add it to dims."
+        )
     count = max(1, round(RANDOM_POINTS * POINTS_BY_EFFORT[effort]))
     points = draw_points(drawn, dims, name=name, seed=seed, count=count)
     return tuple(
@@ -185,7 +187,9 @@ def _by_name(fn: Callable[..., Any], names: tuple[str, ...]) -> bool:
     except (TypeError, ValueError):
         return False
     named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    needed = {p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    needed = {
+        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
     return set(names) <= named and needed <= {*names, "cotangent"}
 
 
@@ -243,7 +247,7 @@ def _gradient_caller(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable
     takes = "cotangent" in parameters or len(parameters) > len(names)
     by_name = _by_name(fn, names)
 
-    def function(tensors: Tensors, cotangents: tuple[Tensor, ...]) -> Any:  # noqa: ANN401 - whatever the user returns
+    def function(tensors: Tensors, cotangents: tuple[Tensor, ...]) -> Any:
         seed: Any = cotangents[0] if len(cotangents) == 1 else cotangents
         if by_name:
             named = {n: tensors[n] for n in names}

@@ -59,9 +59,7 @@ class Checked:
     curves: tuple[Curve, ...]
 
 
-def verify_subject(
-    subject: Subject, points: Sequence[Point], labels: Labels, options: VerifyOptions
-) -> Checked:
+def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, options: VerifyOptions) -> Checked:
     """Check a subject at every point, in every dtype and order asked for."""
     symbolic = None
     if subject.expressions:  # SymPy takes a second to import, and has nothing to say about Python code
@@ -75,7 +73,7 @@ def verify_subject(
             found, drawn = _at_point(subject, point, labels, options, symbolic, want_curves=not curves)
         except HarnessError:
             raise
-        except Exception as reason:  # the subject's own code may raise anything: that is a finding, not our failure
+        except Exception as reason:  # noqa: BLE001 - the subject's own code may raise anything: that is a finding, not our failure
             message = f"The subject raised {one_line(reason)}"
             found, drawn = [_label(point, labels, message)], ()
         findings += found
@@ -84,7 +82,13 @@ def verify_subject(
 
 
 def _at_point(
-    subject: Subject, point: Point, labels: Labels, options: VerifyOptions, symbolic: Symbolic | None, *, want_curves: bool
+    subject: Subject,
+    point: Point,
+    labels: Labels,
+    options: VerifyOptions,
+    symbolic: Symbolic | None,
+    *,
+    want_curves: bool,
 ) -> tuple[list[Finding], tuple[Curve, ...]]:
     """All checks at one point."""
     scene = Scene(subject, point, labels)
@@ -114,7 +118,7 @@ def _at_dtype(
         return low_precision(subject, point, labels, dtype, first)
     except HarnessError:
         raise
-    except Exception as reason:  # as in verify_subject: the subject's own code may raise anything
+    except Exception as reason:  # noqa: BLE001 - as in verify_subject: the subject's own code may raise anything
         return (replace(_label(point, labels, f"The subject raised in {name}: {one_line(reason)}"), dtype=name),)
 
 
@@ -131,9 +135,7 @@ def _label(point: Point, labels: Labels, message: str) -> Finding:
     )
 
 
-def verify_case(
-    case: Case, *, trust: Trust, seed: int, effort: str = "standard", device: str = "cpu"
-) -> VerifyRecord:
+def verify_case(case: Case, *, trust: Trust, seed: int, effort: str = "standard", device: str = "cpu") -> VerifyRecord:
     """Verify one case of a case file.
 
     Args:
@@ -154,7 +156,7 @@ def verify_case(
     try:
         subject = build_subject(case, trust=trust)
         points = case_points(_with_effort(case, effort), subject, seed=seed)
-    except Exception as reason:  # the case boundary: everything a case does wrong ends in its own record
+    except Exception as reason:  # noqa: BLE001 - the case boundary: everything a case does wrong ends in its own record
         return _error(case, reason, command, started)
     labels = Labels(case=case.id, seed=seed, device=device, command=command)
     options = VerifyOptions(
@@ -165,7 +167,7 @@ def verify_case(
     try:
         checked = verify_subject(subject, points, labels, options)
         graph = next((g for g in (_graph(subject, point) for point in points[:1]) if g is not None), None)
-    except Exception as reason:  # as above
+    except Exception as reason:  # noqa: BLE001 - as above
         return _error(case, reason, command, started)
     findings = excuse(checked.findings, model.expected, today=datetime.now(UTC).date())
     outcome, message = decide(findings)
@@ -182,7 +184,7 @@ def verify_case(
 def _graph(subject: Subject, point: Point) -> Graph | None:
     try:
         return trace_graph(subject, point)
-    except Exception:  # a drawing is never worth a case's verdict
+    except Exception:  # noqa: BLE001 - a drawing is never worth a case's verdict
         return None
 
 

@@ -1,7 +1,7 @@
 """Published figures, checked like anything else: a claim is confirmed, or refuted with the true value named.
 
-The true value is the subject's own float64 result, which the other checks of the same point hold against independent oracles.
-A claim marked as refuted is excused for failing, and fails when it holds.
+The true value is the subject's own float64 result, which the other checks of the same point hold against independent
+oracles. A claim marked as refuted is excused for failing, and fails when it holds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def _check(scene: Scene, claim: Claim, first: FirstOrder) -> Finding:
     numbers = _leaves(claim.numbers)
     if len(numbers) != truth.numel():
         return scene.finding(
-            what, Outcome.FAIL, f"The {what} has {len(numbers)} numbers, but there are {truth.numel()}.", input=claim.name
+            what,
+            Outcome.FAIL,
+            f"The {what} has {len(numbers)} numbers, but there are {truth.numel()}.",
+            input=claim.name,
         )
     claimed = torch.tensor([n for n, _ in numbers], dtype=torch.float64)
     allowed = bar.reshape(-1) + torch.tensor([w * (1 + 1e-9) for _, w in numbers], dtype=torch.float64)
@@ -46,14 +49,14 @@ def _check(scene: Scene, claim: Claim, first: FirstOrder) -> Finding:
     worst = int((error / allowed.clamp(min=1e-300)).nan_to_num(torch.inf, torch.inf).argmax())
     finding = scene.finding(
         what, Outcome.PASS if holds else Outcome.FAIL, "", input=claim.name,
-        index=(worst,) if truth.numel() > 1 else None, actual=float(claimed[worst]), expected=float(truth.reshape(-1)[worst]),
-        error=float(error[worst]), bar=float(allowed[worst]), bar_origin="digits printed + rounding",
-        question=f"{what} at {scene.point.name}", oracle="autograd, checked",
+        index=(worst,) if truth.numel() > 1 else None, actual=float(claimed[worst]),
+        expected=float(truth.reshape(-1)[worst]), error=float(error[worst]), bar=float(allowed[worst]),
+        bar_origin="digits printed + rounding", question=f"{what} at {scene.point.name}", oracle="autograd, checked",
     )  # fmt: skip
-    return _judged(finding, claim, holds)
+    return _judged(finding, claim, holds=holds)
 
 
-def _judged(finding: Finding, claim: Claim, holds: bool) -> Finding:
+def _judged(finding: Finding, claim: Claim, *, holds: bool) -> Finding:
     """Say what became of a claim, taking into account what the case expects of it."""
     place = f"[{finding.index[0]}]" if finding.index else ""
     figures = f"{number(finding.actual)}; the true value is {number(finding.expected)}"

@@ -1,7 +1,7 @@
 """One comparison: a subject's numbers against an estimate, judged by their bars.
 
-Acceptance is written positively, so that NaN never passes. What this cannot see: anything smaller than the bars, which is
-why a bar too wide to have seen a fault is INCONCLUSIVE and one that a zero gradient would have passed is VACUOUS.
+Acceptance is written positively, so that NaN never passes. What this cannot see: anything smaller than the bars, which
+is why a bar too wide to have seen a fault is INCONCLUSIVE and one that a zero gradient would have passed is VACUOUS.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_DIGITS = 17.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What one comparison found; numbers are those of the worst entry, the one with the largest error in units of its bar."""
+    """What one comparison found; numbers are those of the entry whose error is largest in units of its bar."""
 
     outcome: Outcome
     reason: str
@@ -58,10 +58,11 @@ def compare(
         expected: the oracle's, same shape.
         bar: how far apart the two may lie, same shape, ≥ 0; infinite where nothing is known.
         required: the largest resolution with which agreement counts as PASS.
-        zero_scale: the size the numbers would have were they not zero. Where it is given, zeros known far better than that
-            are worth a PASS (a second derivative may be zero); without it, a gradient that is zero everywhere tells nothing.
-        kink: entries whose bar spans two one-sided slopes, same shape: any number between them is right, so their bars do
-            not count as blindness.
+        zero_scale: the size the numbers would have were they not zero. Where it is given, zeros known far better than
+            that are worth a PASS (a second derivative may be zero); without it, a gradient that is zero everywhere
+            tells nothing.
+        kink: entries whose bar spans two one-sided slopes, same shape: any number between them is right, so their bars
+            do not count as blindness.
 
     Returns:
         The outcome with its worst entry. A resolution is the widest bar over the largest expected entry.
@@ -126,7 +127,7 @@ def _judge(
 
 
 def agreement(actual: Tensor, expected: Tensor) -> float | None:
-    """Digits of agreement, norm-wise: −log₁₀(‖actual − expected‖ / ‖expected‖), between 0 and 17; None without a scale."""
+    """Digits of agreement, norm-wise: −log₁₀(‖actual − expected‖ / ‖expected‖), from 0 to 17; None without a scale."""
     if not bool(actual.isfinite().all() & expected.isfinite().all()) or expected.numel() == 0:
         return None
     scale = float(torch.linalg.vector_norm(expected))
@@ -137,7 +138,7 @@ def agreement(actual: Tensor, expected: Tensor) -> float | None:
 
 
 def detection_limit(actual: Tensor, expected: Tensor, bar: Tensor) -> float | None:
-    """Smallest ε of 10⁻¹ … 10⁻¹⁶ for which (1+ε)·actual and (1−ε)·actual are both seen to fail the comparison; None if none is."""
+    """Smallest ε of 10⁻¹ … 10⁻¹⁶ with which (1+ε)·actual and (1−ε)·actual are both seen to fail; None if none is."""
     actual, expected, bar = (t.reshape(-1).to(torch.float64) for t in (actual, expected, bar))
     caught = None
     for exponent in range(1, 17):

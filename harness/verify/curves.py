@@ -13,7 +13,7 @@ MOST_CURVES = 3
 
 
 def error_curves(scene: Scene, first: FirstOrder) -> tuple[Curve, ...]:
-    """Make a curve for the largest entry of each of the first inputs; none when there was no full ladder or no gradient.
+    """Make a curve for the largest entry of each of the first inputs; none without a full ladder or a gradient.
 
     A step that is exactly right counts as off by half a rounding of the derivative, which is how well that is known.
     """

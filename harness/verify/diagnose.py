@@ -6,7 +6,6 @@ there is more than chance behind it.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 _NAMES = {2.0: "a factor 2 too many?", 0.5: "a missing factor 2?", -1.0: "a wrong sign?", 0.0: "a path that is cut?"}

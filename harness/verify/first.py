@@ -16,10 +16,10 @@ from torch import Tensor
 from harness.oracle.analytic import ROUNDING_ORIGIN, analytic_gradient
 from harness.oracle.complex_step import NotAnalyticError, complex_step
 from harness.oracle.differences import finite_differences
-from harness.oracle.estimate import Estimate, NotSymbolicError
+from harness.oracle.estimate import Estimate, GradientShapeError, NotSymbolicError
 from harness.oracle.flat import FlatSubject, random_signs
 from harness.oracle.ladder import Slopes, scales
-from harness.oracle.rounding import rounding_bars
+from harness.oracle.rounding import SAFETY, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import compare
 from harness.verify.routes import (
@@ -35,8 +35,10 @@ from harness.verify.scene import Scene, number
 if TYPE_CHECKING:
     from harness.oracle.symbolic import Symbolic
 
-CHANGED_COTANGENT = -1.75
-"""A cotangent is scaled by this to see whether a backward reads it."""
+CHANGED_COTANGENT = -2.0
+"""A cotangent is scaled by this to see whether a backward reads it; a power of two, so that rounding stays the same."""
+LINEAR_MARGIN = 64.0
+"""Rounding bars granted to a scaled cotangent: some backwards choose their algorithm by its size (matrix_exp)."""
 
 
 FORWARD_MARGIN = 4.0
@@ -124,7 +126,9 @@ def _oracles(
 ) -> tuple[list[Estimate], Slopes | None, list[Finding]]:
     """Ask every oracle that can answer; findings say which could not, and compare values where an oracle has them."""
     flat, cotangents, findings = scene.flat, scene.cotangents, []
-    differences, ladder = finite_differences(flat, cotangents, generator=scene.generator("directions"))
+    differences, ladder = finite_differences(
+        flat, cotangents, generator=scene.generator("directions"), noise=value_bar / SAFETY
+    )
     oracles = [differences]
     if symbolic is not None:
         try:
@@ -133,9 +137,12 @@ def _oracles(
             findings.append(value_finding(scene, "value ~ symbolic", scene.value, value, value_bar))
         except NotSymbolicError as reason:
             findings.append(scene.finding("autograd ~ symbolic", Outcome.SKIPPED, f"No symbolic derivative: {reason}."))
-    analytic = analytic_gradient(flat, cotangents, generator=scene.generator("analytic"))
-    if analytic is not None:
-        oracles.append(analytic)
+    try:
+        analytic = analytic_gradient(flat, cotangents, generator=scene.generator("analytic"))
+        oracles += [] if analytic is None else [analytic]
+    except GradientShapeError as reason:
+        check = "autograd ~ analytic"
+        findings.append(scene.finding(check, Outcome.FAIL, str(reason), input=reason.input, oracle="analytic"))
     if scene.subject.reference is not None:
         about_reference, twin = _reference(scene, value_bar)
         findings += about_reference
@@ -225,16 +232,26 @@ def _analytic_against_truth(scene: Scene, oracles: list[Estimate]) -> Iterator[F
         return
     truth = oracles[0]
     silent = analytic.bar.isinf()
-    for finding in scene.by_input("analytic ~ finite differences", analytic.value, truth, bar=analytic.bar.masked_fill(silent, 0.0), route="the analytic gradient"):
+    for finding in scene.by_input(
+        "analytic ~ finite differences",
+        analytic.value,
+        truth,
+        bar=analytic.bar.masked_fill(silent, 0.0),
+        route="the analytic gradient",
+    ):
         block = next(b for b in scene.flat.blocks if b.name == finding.input)
         if not bool(silent[:, block.start : block.stop].all()):
-            yield replace(finding, detection_limit=None, question=f"analytic gradient of {finding.input} at {scene.point.name}")
+            yield replace(
+                finding, detection_limit=None, question=f"analytic gradient of {finding.input} at {scene.point.name}"
+            )
 
 
 def _other_reverse_routes(scene: Scene, gradients: Gradients, bar: Tensor) -> Iterator[Finding]:
     """`.backward()` against `autograd.grad`, accumulation over two calls, and a scaled cotangent."""
     first = scene.cotangents[0]
-    own = Estimate(value=gradients.value[:1], bar=bar[:1], oracle="autograd.grad", origin=ROUNDING_ORIGIN, independent=False)
+    own = Estimate(
+        value=gradients.value[:1], bar=bar[:1], oracle="autograd.grad", origin=ROUNDING_ORIGIN, independent=False
+    )
     try:
         once, twice = backward(scene.flat, first)
     except RuntimeError as reason:
@@ -245,13 +262,11 @@ def _other_reverse_routes(scene: Scene, gradients: Gradients, bar: Tensor) -> It
         yield from _consistent(scene, "accumulation over two backwards", twice.value, double, 2 * bar[:1])
     changed = reverse(scene.flat, CHANGED_COTANGENT * first[None])
     scaled = _scaled(own, CHANGED_COTANGENT, f"{CHANGED_COTANGENT} × the gradient")
-    yield from _consistent(
-        scene, "cotangent is used linearly", changed.value, scaled, abs(CHANGED_COTANGENT) * bar[:1]
-    )
+    yield from _consistent(scene, "cotangent is used linearly", changed.value, scaled, LINEAR_MARGIN * bar[:1])
 
 
 def _consistent(scene: Scene, check: str, actual: Tensor, estimate: Estimate, bar: Tensor) -> Iterator[Finding]:
-    """Compare two of the subject's own answers; zero agreeing with zero is fine, since an oracle judges the gradient."""
+    """Compare two of the subject's own answers; zero agreeing with zero is fine, as oracles judge the gradient."""
     route, meaning = _MEANING[check]
     for finding in scene.by_input(check, actual.reshape(1, -1), estimate, bar=bar, route=route):
         outcome = Outcome.PASS if finding.outcome is Outcome.VACUOUS else finding.outcome
@@ -282,16 +297,34 @@ def _forward(scene: Scene, gradients: Gradients, bar: Tensor, truth: Estimate | 
         return
     # The two modes round the same products in another order: the sum of all bars along d covers either.
     own_bar = FORWARD_MARGIN * (bar @ directions.abs().T)
-    pairs = [("forward ~ reverse (adjoint identity)", gradients.value @ directions.T, bar @ directions.abs().T, ROUNDING_ORIGIN, "reverse mode")]
+    pairs = [
+        (
+            "forward ~ reverse (adjoint identity)",
+            gradients.value @ directions.T,
+            bar @ directions.abs().T,
+            ROUNDING_ORIGIN,
+            "reverse mode",
+        )
+    ]
     if truth is not None and truth.directions is None and not _has_kink(truth):
-        pairs.append((f"forward ~ {truth.oracle}", truth.value @ directions.T, truth.bar @ directions.abs().T, truth.origin, truth.oracle))
+        pairs.append(
+            (
+                f"forward ~ {truth.oracle}",
+                truth.value @ directions.T,
+                truth.bar @ directions.abs().T,
+                truth.origin,
+                truth.oracle,
+            )
+        )
     for check, expected, reach, origin, oracle in pairs:
         for row, block in enumerate(flat.blocks):
-            found = compare(actual[:, row], expected[:, row], own_bar[:, row] + reach[:, row], required=scene.required(1))
+            found = compare(
+                actual[:, row], expected[:, row], own_bar[:, row] + reach[:, row], required=scene.required(1)
+            )
             outcome = Outcome.PASS if found.outcome is Outcome.VACUOUS else found.outcome
             message = (
-                f"⟨v, J·d⟩ along {block.name} is {number(found.actual)} by forward mode but {number(found.expected)} by "
-                f"{oracle}: off by {number(found.error)}, allowed {number(found.bar)}."
+                f"⟨v, J·d⟩ along {block.name} is {number(found.actual)} by forward mode but {number(found.expected)} "
+                f"by {oracle}: off by {number(found.error)}, allowed {number(found.bar)}."
                 if outcome is Outcome.FAIL
                 else f"forward mode and {oracle}: {found.reason}"
             )
@@ -315,5 +348,3 @@ def _input_directions(scene: Scene) -> Tensor:
     for row, block in enumerate(flat.blocks):
         keep[row, block.start : block.stop] = 1
     return signs * keep
-
-

@@ -1,8 +1,8 @@
 """Low precision: the subject at float32 (or less) against the same computation in float64, within a rounding bar.
 
 Inputs are rounded to the dtype first and widened after, so both sides see the same numbers. The bar is Monte Carlo
-arithmetic at the dtype's unit roundoff. Sees downcasts, low-precision accumulation and cancellation beyond what the formula's own
-conditioning explains. Cannot see a mistake that float64 shares: the float64 checks are there for that.
+arithmetic at the dtype's unit roundoff. Sees downcasts, low-precision accumulation and cancellation beyond what the
+formula's own conditioning explains. Cannot see a mistake that float64 shares: the float64 checks are there for that.
 """
 
 from __future__ import annotations
@@ -59,10 +59,14 @@ def low_precision(
         origin=origin,
         independent=False,
     )
-    for fault in actual.dtype_faults:
-        findings.append(scene.finding("gradient dtype", Outcome.FAIL, f"The gradient has another dtype: {fault}."))
-    for finding in scene.by_input(f"{name} ~ float64", actual.value, estimate, route=f"autograd in {name}"):
-        findings.append(replace(finding, question=f"{name} gradient of {finding.input} at {point.name}"))
+    findings += [
+        scene.finding("gradient dtype", Outcome.FAIL, f"The gradient has another dtype: {fault}.")
+        for fault in actual.dtype_faults
+    ]
+    findings += [
+        replace(finding, question=f"{name} gradient of {finding.input} at {point.name}")
+        for finding in scene.by_input(f"{name} ~ float64", actual.value, estimate, route=f"autograd in {name}")
+    ]
     return tuple(findings)
 
 
@@ -80,7 +84,9 @@ def _bars(
 def _rounded(point: Point, dtype: torch.dtype) -> Point:
     """The point with its inputs rounded to a dtype and widened again."""
     values = {
-        name: cast(cast(value, dtype, "cpu"), torch.float64, "cpu") if value.is_floating_point() or value.is_complex() else value
+        name: cast(cast(value, dtype, "cpu"), torch.float64, "cpu")
+        if value.is_floating_point() or value.is_complex()
+        else value
         for name, value in point.values.items()
     }
     return replace(point, values=values)
@@ -97,7 +103,8 @@ def _value(scene: Scene, truth: Tensor, bar: Tensor, origin: str, name: str) -> 
     )
     outcome = Outcome.PASS if found.outcome is Outcome.VACUOUS else found.outcome
     return scene.finding(
-        f"{name} value ~ float64", outcome, message, question=f"{name} value at {scene.point.name}", actual=found.actual,
+        f"{name} value ~ float64", outcome, message, question=f"{name} value at {scene.point.name}",
+        actual=found.actual,
         expected=found.expected, error=found.error, bar=found.bar, bar_origin=origin, resolution=found.resolution,
         digits=found.digits, order=0,
     )  # fmt: skip

@@ -5,8 +5,8 @@ A route never judges. Where PyTorch says that a route is not supported, `RouteUn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from harness.oracle.analytic import output_cotangents
 from harness.oracle.flat import FlatSubject, real_vector
-
 
 GradientFunction = Callable[[Tensor], Tensor]
 
@@ -60,7 +59,8 @@ def _outputs_with_history(flat: FlatSubject, named: dict[str, Tensor]) -> tuple[
     if not any(output.requires_grad for output in outputs):
         raise RouteUnavailableError(
             "the result is detached from every input: autograd has no path to differentiate "
-            "(an operation such as .detach(), .item(), .numpy(), argmax, a view as integers, or one without a derivative cut it)"
+            "(an operation such as .detach(), .item(), .numpy(), argmax, a view as integers, or one "
+            "without a derivative cut it)"
         )
     return outputs
 
@@ -82,9 +82,7 @@ def _flat_gradient(
         dense = gradient.to_dense() if gradient.layout != torch.strided else gradient
         parts.append(real_vector((dense.detach(),)).to("cpu", torch.float64))
     numbers = real_vector(outputs).detach().to("cpu", torch.float64)
-    return Gradients(
-        value=torch.cat(parts), outputs=numbers, missing=tuple(missing), dtype_faults=tuple(faults)
-    )
+    return Gradients(value=torch.cat(parts), outputs=numbers, missing=tuple(missing), dtype_faults=tuple(faults))
 
 
 def reverse(flat: FlatSubject, cotangents: Tensor) -> Gradients:
@@ -107,7 +105,7 @@ def reverse(flat: FlatSubject, cotangents: Tensor) -> Gradients:
 
 
 def backward(flat: FlatSubject, cotangent: Tensor) -> tuple[Gradients, Gradients]:
-    """Gradients by `.backward()` into `.grad`: after one call, and accumulated after a second call on the same graph."""
+    """Gradients by `.backward()` into `.grad`: after one call, and accumulated after a second on the same graph."""
     named = leaves(flat)
     outputs = _outputs_with_history(flat, named)
     seeds = output_cotangents(flat, outputs, cotangent)
@@ -142,7 +140,8 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
     outputs = flat.outputs(x)
     if not outputs.requires_grad:
         raise RouteUnavailableError("the result is detached from every input")
-    # As in any real graph the cotangent has history: without it, @once_differentiable returns a constant without a word.
+    # As in any real graph the cotangent has history: without it, @once_differentiable returns a constant without a
+    # word.
     seed = cotangent.to(outputs.dtype).to(outputs.device).clone().requires_grad_(True)
     try:
         (first,) = torch.autograd.grad(outputs, x, seed, create_graph=True)
@@ -164,7 +163,7 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
 
 
 def _refuses(result: Tensor) -> bool:
-    """Whether a graph holds a node that raises when it is reached: autograd.grad goes around those that lead to no input."""
+    """Whether a graph holds a node that raises when reached: autograd.grad goes around those that lead to no input."""
     waiting, seen = [result.grad_fn], set()
     while waiting:
         node = waiting.pop()
@@ -179,7 +178,6 @@ def _refuses(result: Tensor) -> bool:
 
 def forward_over_reverse(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -> Tensor:
     """Forward mode over reverse mode: the same products H·d (D × N) by another path."""
-
     gradient = flat_gradient_function(flat, cotangent)
     rows = []
     for direction in directions:
@@ -203,7 +201,7 @@ def flat_gradient_function(flat: FlatSubject, cotangent: Tensor) -> GradientFunc
 
 
 def plain_gradient_function(flat: FlatSubject, cotangent: Tensor) -> GradientFunction:
-    """Make x ↦ gradient of ⟨cotangent, outputs⟩ (N → N) by plain `torch.autograd.grad`, for subjects torch.func refuses."""
+    """Make x ↦ gradient of ⟨cotangent, outputs⟩ (N → N) by plain autograd, for subjects torch.func refuses."""
 
     def gradient(x: Tensor) -> Tensor:
         leaf = x.detach().clone().requires_grad_(True)

@@ -87,9 +87,7 @@ class Scene:
                 continue  # the analytic gradient says nothing about this input
             total = bars[:, part] + estimate.bar[:, part]
             kink = None if estimate.kink is None else estimate.kink[:, part]
-            found = compare(
-                actual[:, part], estimate.value[:, part], total, required=self.required(1), kink=kink
-            )
+            found = compare(actual[:, part], estimate.value[:, part], total, required=self.required(1), kink=kink)
             limit = None
             if found.outcome is Outcome.PASS and estimate.independent:
                 limit = detection_limit(actual[:, part], estimate.value[:, part], total)
@@ -111,9 +109,7 @@ class Scene:
             rows = (directions[:, block.start : block.stop] != 0).any(-1)
             total = reach[:, rows] + estimate.bar[:, rows]
             kink = None if estimate.kink is None else estimate.kink[:, rows]
-            found = compare(
-                projected[:, rows], estimate.value[:, rows], total, required=self.required(1), kink=kink
-            )
+            found = compare(projected[:, rows], estimate.value[:, rows], total, required=self.required(1), kink=kink)
             limit = None
             if found.outcome is Outcome.PASS:
                 limit = detection_limit(projected[:, rows], estimate.value[:, rows], total)
@@ -124,9 +120,7 @@ class Scene:
 
                 row = int(rows.nonzero()[found.position % int(rows.sum()), 0])
                 which = found.position // int(rows.sum())
-                position, value, bar = localise(
-                    self.flat, self.cotangents[which], actual[which], directions[row]
-                )
+                position, value, bar = localise(self.flat, self.cotangents[which], actual[which], directions[row])
                 index = block.index(position - block.start)
                 found = replace(
                     found,

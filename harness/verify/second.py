@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from harness.oracle.analytic import ROUNDING_ORIGIN
+from harness.oracle.differences import MOST_DIRECTION_STEPS, domain_of
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject, random_signs
 from harness.oracle.ladder import UNIT_ROUNDOFF, scales, slopes
-from harness.oracle.differences import MOST_DIRECTION_STEPS, domain_of
 from harness.oracle.rounding import rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import Comparison, compare
@@ -153,7 +153,7 @@ def _gradient_batches(flat: FlatSubject, cotangent: Tensor) -> Callable[[Tensor]
     transformed = flat_gradient_function(flat, cotangent)
     try:
         reliable = bool(torch.allclose(transformed(flat.x), plain(flat.x), rtol=1e-9, atol=0, equal_nan=True))
-    except Exception:  # torch.func refuses for many reasons and with many types: every one means "use plain autograd"
+    except Exception:  # noqa: BLE001 - torch.func refuses for many reasons and with many types: every one means "use plain autograd"
         reliable = False
     chosen = transformed if reliable else plain
     view.batched = None if reliable else False

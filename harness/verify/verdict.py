@@ -1,8 +1,8 @@
 """From findings to a verdict: pure functions, no torch.
 
-A case fails when any unexcused finding fails. Otherwise every question must be answered: findings that ask the same question
-back each other up, and at least one of them must pass. A gradient that was zero at some points is vacuous there, which is
-fine as long as the same input was seen to be non-zero elsewhere.
+A case fails when any unexcused finding fails. Otherwise every question must be answered: findings that ask the same
+question back each other up, and at least one of them must pass. A gradient that was zero at some points is vacuous
+there, which is fine as long as the same input was seen to be non-zero elsewhere.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def decide(findings: tuple[Finding, ...]) -> tuple[Outcome, str]:
 
 
 def case_detection_limit(findings: tuple[Finding, ...]) -> float | None:
-    """Smallest relative fault a case's independent first-order float64 checks were seen to catch, for its worst input."""
+    """Smallest relative fault that independent first-order float64 checks were seen to catch, for the worst input."""
     best: dict[str, float] = {}
     for finding in findings:
         if not finding.independent or finding.order != 1 or finding.dtype != "float64" or finding.input is None:
@@ -62,7 +62,7 @@ def case_detection_limit(findings: tuple[Finding, ...]) -> float | None:
 
 
 def excuse(findings: tuple[Finding, ...], expected: ExpectedModel | None, *, today: date) -> tuple[Finding, ...]:
-    """Mark findings that a case declares as known failures; a declaration that is not met, or has expired, is itself a failure."""
+    """Mark findings that a case declares as known failures; a declaration not met, or expired, is itself a failure."""
     if expected is None:
         return findings
     if expected.until is not None and today > expected.until:
@@ -78,8 +78,8 @@ def excuse(findings: tuple[Finding, ...], expected: ExpectedModel | None, *, tod
         marked.append(finding)
     if not met:
         message = (
-            f"The case declares outcome {expected.outcome!r} with a message matching {expected.match!r}, and it did not "
-            f"happen. Remove the declaration if the subject was mended."
+            f"The case declares outcome {expected.outcome!r} with a message matching {expected.match!r}, and it did "
+            f"not happen. Remove the declaration if the subject was mended."
         )
         marked.append(Finding(check="declared failure", outcome=Outcome.FAIL, message=message))
     return tuple(marked)

@@ -110,7 +110,7 @@ def test_draws_stay_in_their_domain(domain):
 
 
 def test_draws_imply_their_domain():
-    """positive implies (0, inf), uniform(a, b) implies [a, b], scaled; a declared domain stays."""
+    """Positive implies (0, inf), uniform(a, b) implies [a, b], scaled; a declared domain stays."""
     assert with_domain(Input(draw="positive")).domain == (0.0, math.inf)
     assert with_domain(Input(draw="uniform(1, 2)", scale=-2.0)).domain == (-4.0, -2.0)
     assert with_domain(Input(draw="uniform(1, 2)", domain=(0.0, 9.0))).domain == (0.0, 9.0)

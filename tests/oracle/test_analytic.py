@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from harness.case.subject import Input, Point, Subject
-from harness.errors import UsageError
 from harness.oracle.analytic import analytic_gradient, output_cotangents
+from harness.oracle.estimate import GradientShapeError
 from harness.oracle.flat import FlatSubject
 
 X = torch.tensor([0.3, -1.2], dtype=torch.float64)
@@ -62,9 +62,9 @@ def test_an_input_it_is_silent_about_is_unknown() -> None:
     assert bool(found.bar[:, :2].isfinite().all())
 
 
-def test_another_shape_is_misuse() -> None:
+def test_another_shape_is_told_apart() -> None:
     """A gradient of another shape names the input and both shapes."""
-    with pytest.raises(UsageError, match=r"of x: shape=\(1,\).*\(2,\)"):
+    with pytest.raises(GradientShapeError, match=r"of x has shape \[1\].*\[2\]"):
         estimate(lambda t, g: {"x": g[0][:1]})
 
 
