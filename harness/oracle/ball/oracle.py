@@ -155,7 +155,8 @@ def _values(passes: Passes, work: Work) -> tuple[list[Entry], int]:
             bits *= 2
             continue
         with working_precision(bits, 1):
-            if bits >= work.budget.precision or all(_settled(ball, bits, _floor(best)) for ball in best):
+            floor = _floor(best)
+            if bits >= work.budget.precision or all(_settled(ball, bits, floor) for ball in best):
                 return best, bits
         bits *= 2
 
@@ -322,7 +323,8 @@ def _products(
             mixed = [[_curvature(passes, step, weights) for step in line] for line in sums]
             with working_precision(passes.bits, 1):
                 best = [[m - q - p for m, p in zip(line, alone, strict=True)] for line, q in zip(mixed, along, strict=True)]
-                if all(_settled(ball, bits, _floor(line)) for line in best for ball in line):
+                floors = [_floor(line) for line in best]
+                if all(_settled(ball, bits, floor) for line, floor in zip(best, floors, strict=True) for ball in line):
                     return best, bits
         except UndecidedError as reason:
             if bits >= work.budget.precision:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_series
+from flint import arb_series
 from torch import Tensor
 
 from harness.oracle.ball.budget import CHUNK, Work
 from harness.oracle.ball.errors import NotCertifiedError, UndecidedError
-from harness.oracle.ball.values import Array, Balls, Entry, constants, from_tensor, make, terms
+from harness.oracle.ball.values import Array, Balls, Entry, constant_term, constants, from_tensor, make, terms
 
 
 class Walk:
@@ -139,13 +139,13 @@ class Walk:
         """
         if a is b:
             return 0
-        if not isinstance(a, arb_series) and not isinstance(b, arb_series):
-            return _constant_sign(a, b)
-        for order, term in enumerate(terms(a - b)):
+        found = _constant_sign(constant_term(a), constant_term(b))
+        if found or not (isinstance(a, arb_series) or isinstance(b, arb_series)):
+            return found
+        for term in terms(a - b)[1:]:
             if not term.is_zero():
-                found = _constant_sign(term, 0)
-                self.tied |= order > 0
-                return found
+                self.tied = True
+                return _constant_sign(term, 0)
         return 0
 
     def _loop(self, function: Callable[..., Entry], flats: Sequence[Array], cost: int) -> list[Entry]:
@@ -178,9 +178,6 @@ def _constant_sign(a: Entry, b: Entry) -> int:
     if a < b:
         return -1
     if a == b:
-        return 0
-    difference = a - b if not isinstance(b, int) or b else arb(a)
-    if difference.is_zero():
         return 0
     raise UndecidedError
 
