@@ -106,12 +106,14 @@ def test_time_of_many_inputs(benchmark) -> None:
 
 
 def test_one_wrong_entry_in_a_thousand_is_noticed() -> None:
-    """One entry wrong by 1e-9 of the gradient's norm fails, and is named."""
+    """One entry wrong by 1e-9 of the gradient's norm fails, and is named; gradcheck accepts it in both modes."""
     x = point(1000)
     norm = float(harness_gradient_norm(x))
     finding = harness_check(x, (1e-9 * norm, 500, 333))
     assert finding.outcome is Outcome.FAIL
     assert finding.index == (333,)
+    assert gradcheck(x, (1e-9 * norm, 500, 333), fast=False)
+    assert gradcheck(x, (1e-9 * norm, 500, 333), fast=True)
 
 
 def test_fast_gradcheck_misses_a_large_error() -> None:
@@ -120,6 +122,7 @@ def test_fast_gradcheck_misses_a_large_error() -> None:
     places = torch.randint(0, 1000, (12, 2), generator=torch.Generator().manual_seed(1)).tolist()
     missed = [place for place in places if gradcheck(x, (10.0, *place), fast=True)]
     assert missed
+    assert not gradcheck(x, (10.0, *missed[0]), fast=False)
     assert all(harness_check(x, (10.0, *place)).outcome is Outcome.FAIL for place in places)
 
 
