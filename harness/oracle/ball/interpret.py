@@ -121,10 +121,20 @@ def apply(walk: Walk, node: fx.Node, target: OpOverload, arguments: tuple[Any, .
     rule = find_rule(name, target._overloadname)
     if rule is None and name in MOVES:
         _refuse_strides(node, name)
-        return move(walk, name, target, bound)
+        return _guarded(text, lambda: move(walk, name, target, bound))
     if rule is None:
         raise NotCertifiedError(f"{text} has no ball rule")
-    return rule(walk, **_accepted(rule, bound, target, text))
+    accepted = _accepted(rule, bound, target, text)
+    return _guarded(text, lambda: rule(walk, **accepted))
+
+
+def _guarded(text: str, compute: Callable[[], Any]) -> Any:
+    """Name the operator when its rule, or FLINT below it, cannot take its arguments."""
+    try:
+        return compute()
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as reason:
+        line = str(reason).splitlines()[0][:200] if str(reason) else ""
+        raise NotCertifiedError(f"{text} stops in ball arithmetic with {type(reason).__name__}: {line}") from reason
 
 
 def _bind(target: OpOverload, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:

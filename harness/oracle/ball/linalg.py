@@ -335,7 +335,8 @@ def least_squares(walk: Walk, a: Any, b: Any, rcond: Any = None, driver: str | N
     if m > n and driver in ("gels", "gelsd", "gelss"):
         residuals = by_matrix(walk, _residuals, [matrix, right, found], (right.shape[-1],), complex=False)
     rank = torch.full(matrix.shape[:-2], min(m, n)) if driver in ("gelsy", "gelsd", "gelss") else torch.zeros(0, dtype=torch.int64)
-    return (found.reshape(found.shape[:-1]) if vector else found), residuals, rank, None
+    nothing = None if driver in ("gelsd", "gelss") else walk.ball(torch.zeros(0, dtype=torch.float64))
+    return (found.reshape(found.shape[:-1]) if vector else found), residuals, rank, nothing
 
 
 def _residuals(matrix: e.Matrix, right: e.Matrix, found: e.Matrix) -> list[Entry]:

@@ -169,7 +169,7 @@ def _fill(
     passes: Passes, work: Work, table: _Table, weights: list[list[Entry]], bits: int, *, foresee: bool
 ) -> bool:
     """Compute the slopes along every direction, at doubling precision; False when that is foreseen to cost too much."""
-    pending = list(range(len(table.directions)))
+    pending, table.bits = list(range(len(table.directions))), bits
     while pending:
         work.restart()
         undecided, table.bits = [], bits
@@ -217,7 +217,8 @@ def _slope(passes: Passes, direction: Direction, weights: list[list[Entry]]) -> 
     if not taylor.tied:
         return _Slope(right=right, left=right)
     mirrored = passes.along({place: -step for place, step in direction.items()}, 1)
-    return _Slope(right=right, left=[-ball for ball in _weigh(passes, mirrored, weights, 1)])
+    with working_precision(passes.bits, 1):  # even a change of sign rounds to the working precision
+        return _Slope(right=right, left=[-ball for ball in _weigh(passes, mirrored, weights, 1)])
 
 
 def _weigh(passes: Passes, taylor: Taylor, weights: list[list[Entry]], order: int) -> list[Entry]:

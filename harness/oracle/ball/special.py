@@ -35,16 +35,25 @@ def inverse_error_function(x: Entry) -> Entry:
 
 
 def _inverse_error_taylor(center: Entry, length: int) -> list[Entry]:
-    value = center.erfinv()
-    if length == 1:
-        return [value]
-    forward = arb_series([value, 1], prec=length).erf()
-    return [value, *terms(arb_series([0, *terms(forward)[1:]], prec=length).reversion())[1:]]
+    return _inverted(center.erfinv(), arb_series.erf, length)
+
+
+def inverse_complementary_error_function(x: Entry) -> Entry:
+    """The inverse of erfc, likewise; it does not cancel near 0."""
+    return compose(lambda center, length: _inverted(center.erfcinv(), arb_series.erfc, length), x)
+
+
+def _inverted(value: Entry, forward: Callable[[Entry], Entry], length: int) -> list[Entry]:
+    """Taylor coefficients of an inverse function whose value is known, by reversion of those of the function."""
+    if length == 1 or not value.is_finite():
+        return [value] * length
+    around = forward(arb_series([value, 1], prec=length))
+    return [value, *terms(arb_series([0, *terms(around)[1:]], prec=length).reversion())[1:]]
 
 
 def normal_quantile(x: Entry) -> Entry:
-    """The inverse of the standard normal distribution function: √2·erf⁻¹(2x − 1)."""
-    return arb(2).sqrt() * inverse_error_function(2 * x - 1)
+    """The inverse of the standard normal distribution function: −√2·erfc⁻¹(2x)."""
+    return -arb(2).sqrt() * inverse_complementary_error_function(2 * x)
 
 
 def log_gamma(x: Entry) -> Entry:

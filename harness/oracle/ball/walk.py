@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
-from flint import arb_series
+from flint import arb, arb_series
 from torch import Tensor
 
 from harness.oracle.ball.budget import CHUNK, Work
@@ -139,8 +139,9 @@ class Walk:
         """
         if a is b:
             return 0
-        found = _constant_sign(constant_term(a), constant_term(b))
-        if found or not (isinstance(a, arb_series) or isinstance(b, arb_series)):
+        value = constant_term(a)
+        found = _constant_sign(value, constant_term(b))
+        if found or not (isinstance(a, arb_series) or isinstance(b, arb_series)) or not arb(value).is_finite():
             return found
         for term in terms(a - b)[1:]:
             if not term.is_zero():

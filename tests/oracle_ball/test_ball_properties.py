@@ -1,0 +1,199 @@
+"""Properties of random expressions: balls contain the 80-digit value and the symbolic derivative, and shrink with precision."""
+
+from __future__ import annotations
+
+import os
+
+import mpmath
+import pytest
+import sympy
+import torch
+from flint import arb, ctx
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from harness.case.expression import FUNCTIONS, parse
+from harness.case.subject import Input, Point, Subject
+from harness.oracle.ball.budget import Budget, Work
+from harness.oracle.ball.errors import UndecidedError
+from harness.oracle.ball.passes import Passes
+from harness.oracle.ball.values import working_precision
+from harness.oracle.flat import FlatSubject
+
+DIGITS = 80
+MORE = int(os.environ.get("HARNESS_DRAWS", "1"))
+"""Times as many draws; a nightly run sets it."""
+SMOOTH = [
+    "sin", "cos", "atan", "sinh", "cosh", "tanh", "asinh", "exp", "expm1", "erf", "erfc", "sigmoid", "silu", "square",
+    "logsigmoid", "exp2",
+]  # fmt: skip
+POSITIVE = ["log", "log2", "log10", "sqrt", "rsqrt", "lgamma", "reciprocal", "digamma"]
+OPERATORS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
+
+
+NAMES = ["x", "y", "a", "b"]
+"""Inputs only: torch folds what is made of constants alone to a double, which is another function."""
+
+
+def _numbers():
+    return st.sampled_from(NAMES).map(lambda name: (name, name))
+
+
+def _grow(inner):
+    """Trees as (text for the compiler, nested tuples for SymPy)."""
+    binary = st.tuples(st.sampled_from("+-*"), inner, inner).map(
+        lambda t: (f"({t[1][0]} {t[0]} {t[2][0]})", (t[0], t[1][1], t[2][1]))
+    )
+    quotient = st.tuples(inner, inner).map(lambda t: (f"({t[0][0]} / (1 + {t[1][0]}**2))", ("/", t[0][1], t[1][1])))
+    smooth = st.tuples(st.sampled_from(SMOOTH), inner).map(lambda t: (f"{t[0]}({t[1][0]})", (t[0], t[1][1])))
+    positive = st.tuples(st.sampled_from(POSITIVE), inner).map(
+        lambda t: (f"{t[0]}(0.5 + {t[1][0]}**2)", ("positive", t[0], t[1][1]))
+    )
+    power = st.tuples(inner, st.sampled_from([2, 3])).map(lambda t: (f"({t[0][0]}**{t[1]})", ("**", t[0][1], t[1])))
+    return st.one_of(binary, quotient, smooth, positive, power)
+
+
+TREES = st.recursive(_numbers(), _grow, max_leaves=6)
+POINTS = st.fixed_dictionaries({name: st.floats(-2, 2) for name in NAMES})
+
+
+def symbolic(tree):
+    """The tree as a SymPy expression of its inputs."""
+    return interpret(tree, lambda name: sympy.Symbol(name, real=True), lambda name: FUNCTIONS[name].symbolic, sympy.Rational(1, 2))
+
+
+def precise(tree, values):
+    """The tree in mpmath's working precision."""
+    return interpret(tree, values.__getitem__, lambda name: FUNCTIONS[name].precise, mpmath.mpf(0.5))
+
+
+def interpret(tree, leaf, function, half):
+    """Evaluate a tree with what makes leaves and functions."""
+
+    def visit(tree):
+        match tree:
+            case str():
+                return leaf(tree)
+            case ("/", a, b):
+                return visit(a) / (1 + visit(b) ** 2)
+            case ("**", a, n):
+                return visit(a) ** n
+            case ("positive", name, inner):
+                return function(name)(half + visit(inner) ** 2)
+            case ("+" | "-" | "*" as op, a, b):
+                return OPERATORS[op](visit(a), visit(b))
+            case (name, a):
+                return function(name)(visit(a))
+        raise TypeError(tree)
+
+    return visit(tree)
+
+
+def passes_of(text, point):
+    """The expression's graph in balls at a point."""
+    values = {name: torch.tensor(point[name], dtype=torch.float64) for name in NAMES}
+    expression = parse(text, names=values)
+    subject = Subject(name="test", inputs={n: Input() for n in values}, function=lambda v: (expression.evaluate(v) + 0 * v["x"],))
+    flat = FlatSubject(subject, Point(name="point 1", values=values, sizes={}, seed=0))
+    return Passes(flat, Work(Budget()))
+
+
+def contains(ball, number, digits=DIGITS - 25):
+    """Whether a ball contains an 80-digit number, up to the number's own last digits."""
+    with mpmath.workdps(DIGITS + 20):
+        sign, mantissa, exponent, _ = number._mpf_
+        bits, ctx.prec = ctx.prec, 2000
+        try:
+            exact = arb(int(-mantissa if sign else mantissa)) * arb(2) ** int(exponent)
+            margin = (abs(exact) + arb(10) ** -60) * arb(10) ** -digits
+            return bool(ball.overlaps(arb(exact.mid(), margin.upper())))
+        finally:
+            ctx.prec = bits
+
+
+def finite(compute):
+    """A number of ordinary size computed to 20 digits more than needed; None where there is none."""
+    with mpmath.workdps(DIGITS + 20):
+        try:
+            found = mpmath.mpmathify(compute())
+        except (ZeroDivisionError, OverflowError, ValueError):
+            return None
+        if isinstance(found, mpmath.mpc):
+            return None
+        return found if mpmath.isfinite(found) and abs(found) < mpmath.mpf(10) ** 300 else None
+
+
+def profile(examples):
+    """A repeatable run of many draws."""
+    quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+    return settings(max_examples=examples * MORE, deadline=None, derandomize=True, suppress_health_check=quiet)
+
+
+def derivatives(text, point):
+    """First and second derivative by x, in balls."""
+    passes = passes_of(text, point)
+    passes.values(512)
+    terms = passes.along({0: 1.0}, 2).terms
+    with working_precision(512, 1):
+        return [terms[order - 1].get(0, arb(0)) * order for order in (1, 2)]
+
+
+@profile(600)
+@given(TREES, POINTS)
+def test_balls_contain_the_value(tree, point):
+    """The ball of a random expression must contain its 80-digit value."""
+    text, shape = tree
+    expected = finite(lambda: precise(shape, {name: mpmath.mpf(v) for name, v in point.items()}))
+    assume(expected is not None)
+    assert contains(passes_of(text, point).values(512)[0], expected), text
+
+
+@profile(150)
+@given(TREES, POINTS)
+def test_balls_contain_the_derivatives(tree, point):
+    """Series coefficients must contain derivatives by differences in several hundred digits."""
+    text, shape = tree
+
+    def along(x):
+        return precise(shape, {name: mpmath.mpf(v) if name != "x" else x for name, v in point.items()})
+
+    expected = [finite(lambda n=n: mpmath.diff(along, mpmath.mpf(point["x"]), n)) for n in (1, 2)]
+    assume(None not in expected)
+    for ball, number in zip(derivatives(text, point), expected, strict=True):
+        assert not ball.is_finite() or contains(ball, number, digits=30), text
+
+
+@profile(25)
+@given(TREES, POINTS)
+def test_balls_contain_the_symbolic_derivatives(tree, point):
+    """Series coefficients must contain SymPy's derivatives to 80 digits."""
+    text, shape = tree
+    expression, symbol = symbolic(shape), sympy.Symbol("x", real=True)
+    formulas = [sympy.lambdify(NAMES, sympy.diff(expression, symbol, n), modules="mpmath") for n in (1, 2)]
+    expected = [finite(lambda f=f: f(*[mpmath.mpf(point[name]) for name in NAMES])) for f in formulas]
+    assume(None not in expected)
+    for ball, number in zip(derivatives(text, point), expected, strict=True):
+        assert not ball.is_finite() or contains(ball, number), text
+
+
+@profile(150)
+@given(TREES, POINTS)
+def test_enclosures_shrink_with_precision(tree, point):
+    """At four times the bits a ball must overlap the first one and be no wider."""
+    text, _ = tree
+    passes = passes_of(text, point)
+    try:
+        wide, narrow = passes.values(64)[0], passes.values(256)[0]
+    except UndecidedError:
+        assume(False)
+    assume(wide.is_finite())
+    assert wide.overlaps(narrow)
+    assert narrow.rad() <= wide.rad()
+
+
+@pytest.mark.parametrize("error", [10.0**-40, -2.0], ids=["40 digits", "sign"])
+def test_a_wrong_value_is_not_contained(error):
+    """The containment test itself must refuse a value that is right to 40 digits only, or has the wrong sign."""
+    with mpmath.workdps(DIGITS + 20):
+        wrong = mpmath.exp(mpmath.mpf(0.3)) * (1 + mpmath.mpf(error))
+    assert not contains(passes_of("exp(x)", dict.fromkeys(NAMES, 0.3)).values(512)[0], wrong)
