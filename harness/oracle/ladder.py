@@ -294,7 +294,7 @@ def _drowned(plus: Tensor, minus: Tensor, center: Tensor, noise: Tensor, level: 
     largest = values.nan_to_num(-torch.inf, neginf=-torch.inf).amax(-1)
     smallest = values.nan_to_num(torch.inf, posinf=torch.inf).amin(-1)
     variation = largest - smallest
-    return (variation > 2**10 * level) & (noise > variation / 4)
+    return (variation > 4 * level) & (noise > variation / 4)
 
 
 def _leaps(difference: Limit, level: Tensor) -> Tensor:

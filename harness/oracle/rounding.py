@@ -25,7 +25,7 @@ SAFETY = 8.0
 """Eight samples' largest deviation times eight is at least a dozen standard deviations of one rounding pattern."""
 FUSED = 4.0
 """Roundings granted to an operator fused from several, and to a special function: libraries promise 1 to 4 units."""
-DOUBLE_STAND_IN = 2.0**-40
+DOUBLE_STAND_IN = 2.0**-46
 """Perturbations of 2⁻⁵³ would themselves be rounded away in float64: larger ones are used and scaled back."""
 
 UNIT_ROUNDOFF = {
@@ -57,7 +57,7 @@ _EXACT = _names(
 # operands are perturbed too, which is what a backward stable kernel may do.
 _ELEMENTARY = _names("""add add_ sub sub_ rsub mul mul_ div div_ addcmul addcdiv lerp sqrt reciprocal""")
 # Fused operators that cancel inside, which their operands' roundings do not show: their steps are run one by one.
-_TAKEN_APART = _names("gelu gelu_backward")
+_TAKEN_APART = _names("gelu gelu_backward _log_softmax _log_softmax_backward_data _softmax logsumexp")
 # Operators that accumulate, with how long the reduction is (from their first operand and result).
 _ACCUMULATING = _names(
     """sum mean prod cumsum cumprod var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm einsum norm

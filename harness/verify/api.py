@@ -16,7 +16,8 @@ from harness.case.subject import Input, Point, Subject, Tensors
 from harness.case.trust import Trust
 from harness.errors import CheckFailedError, UsageError
 from harness.records import Finding, Outcome
-from harness.verify.check import POINTS_BY_EFFORT, VerifyOptions, verify_subject
+from harness.verify.check import verify_subject
+from harness.verify.options import POINTS_BY_EFFORT, VerifyOptions
 from harness.verify.scene import Labels
 from harness.verify.verdict import case_detection_limit, decide
 
@@ -102,7 +103,9 @@ def check(
     points = _points(subject, fixed, dims or {}, seed=seed, effort=effort, name=title)
     labels = Labels(case=title, seed=seed, device=_device(fixed))
     orders = (1,) if effort == "quick" else (1, 2)
-    checked = verify_subject(subject, points, labels, VerifyOptions(dtypes=dtypes, orders=orders))
+    checked = verify_subject(
+        subject, points, labels, VerifyOptions(dtypes=dtypes, orders=orders, certify=effort != "quick")
+    )
     outcome, message = decide(checked.findings)
     return Verdict(
         name=title,

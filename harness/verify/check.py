@@ -29,6 +29,7 @@ from harness.records import Curve, Finding, Graph, Outcome, VerifyRecord
 from harness.verify.claims import check_claims
 from harness.verify.curves import error_curves
 from harness.verify.first import FirstOrder, first_order
+from harness.verify.options import POINTS_BY_EFFORT, VerifyOptions
 from harness.verify.precision import low_precision
 from harness.verify.routes import one_line
 from harness.verify.scene import Labels, Scene
@@ -37,18 +38,6 @@ from harness.verify.verdict import case_detection_limit, decide, excuse
 
 if TYPE_CHECKING:
     from harness.oracle.symbolic import Symbolic
-
-POINTS_BY_EFFORT = {"quick": 0.5, "standard": 1.0, "thorough": 4.0}
-"""Factor on the number of random points."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyOptions:
-    """What to check: dtypes besides float64, orders of derivative, and whether the complex step may be used."""
-
-    dtypes: tuple[torch.dtype, ...] = (torch.float64,)
-    orders: tuple[int, ...] = (1, 2)
-    complex_step: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +88,7 @@ def _at_point(
         return [scene.finding("value", Outcome.SKIPPED, "There are no real numbers to differentiate here.")], ()
     if not bool(scene.value.isfinite().all() & real_vector(list(scene.flat.values.values())).isfinite().all()):
         return [scene.finding("value", Outcome.SKIPPED, "The value is not finite here, so it has no derivative.")], ()
-    first = first_order(scene, symbolic, use_complex_step=options.complex_step)
+    first = first_order(scene, symbolic, options)
     findings = [*first.findings, *check_claims(scene, first)]
     if 2 in options.orders and first.gradient is not None and point.special is None:
         findings += second_order(scene, first)
@@ -163,6 +152,7 @@ def verify_case(case: Case, *, trust: Trust, seed: int, effort: str = "standard"
         dtypes=tuple(getattr(torch, name) for name in model.verify.dtypes),
         orders=tuple(model.verify.orders),
         complex_step=model.verify.complex_step,
+        certify=effort != "quick",
     )
     try:
         checked = verify_subject(subject, points, labels, options)

@@ -22,6 +22,7 @@ from harness.oracle.ladder import Slopes, scales
 from harness.oracle.rounding import SAFETY, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import compare
+from harness.verify.options import VerifyOptions
 from harness.verify.routes import (
     Gradients,
     RouteUnavailableError,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 CHANGED_COTANGENT = -2.0
 """A cotangent is scaled by this to see whether a backward reads it; a power of two, so that rounding stays the same."""
+BALL_OPERATIONS = 200_000
+BALL_SECONDS = 5.0
+"""What a certificate at one point may cost."""
 LINEAR_MARGIN = 64.0
 """Rounding bars granted to a scaled cotangent: some backwards choose their algorithm by its size (matrix_exp)."""
 
@@ -71,7 +75,7 @@ class FirstOrder:
     """Whether finite differences saw a kink or a jump at the point."""
 
 
-def first_order(scene: Scene, symbolic: Symbolic | None, *, use_complex_step: bool = False) -> FirstOrder:
+def first_order(scene: Scene, symbolic: Symbolic | None, options: VerifyOptions) -> FirstOrder:
     """Run every first-order check at a scene."""
     findings: list[Finding] = []
     flat, generator = scene.flat, scene.generator("rounding")
@@ -80,7 +84,7 @@ def first_order(scene: Scene, symbolic: Symbolic | None, *, use_complex_step: bo
     except RouteUnavailableError as reason:
         return FirstOrder(findings=(scene.finding("reverse", Outcome.FAIL, f"There is no gradient: {reason}."),))
     value_bar, bar = rounding_of(flat, scene.cotangents, generator)
-    oracles, ladder, skipped = _oracles(scene, symbolic, value_bar, use_complex_step=use_complex_step)
+    oracles, ladder, skipped = _oracles(scene, symbolic, value_bar, options)
     findings += skipped
     findings += _dtypes(scene, gradients)
     if gradients.overwrites_cotangent:
@@ -122,7 +126,7 @@ def _width(estimate: Estimate) -> float:
 
 
 def _oracles(
-    scene: Scene, symbolic: Symbolic | None, value_bar: Tensor, *, use_complex_step: bool
+    scene: Scene, symbolic: Symbolic | None, value_bar: Tensor, options: VerifyOptions
 ) -> tuple[list[Estimate], Slopes | None, list[Finding]]:
     """Ask every oracle that can answer; findings say which could not, and compare values where an oracle has them."""
     flat, cotangents, findings = scene.flat, scene.cotangents, []
@@ -137,6 +141,10 @@ def _oracles(
             findings.append(value_finding(scene, "value ~ symbolic", scene.value, value, value_bar))
         except NotSymbolicError as reason:
             findings.append(scene.finding("autograd ~ symbolic", Outcome.SKIPPED, f"No symbolic derivative: {reason}."))
+    if options.certify and scene.labels.device == "cpu":
+        found, certificate = _certificate(scene, value_bar)
+        findings += found
+        oracles += certificate
     try:
         analytic = analytic_gradient(flat, cotangents, generator=scene.generator("analytic"))
         oracles += [] if analytic is None else [analytic]
@@ -148,12 +156,27 @@ def _oracles(
         findings += about_reference
         if twin is not None:
             oracles.append(twin)
-    if use_complex_step:
+    if options.complex_step:
         try:
             oracles.append(complex_step(flat, cotangents))
         except NotAnalyticError as reason:
             findings.append(scene.finding("autograd ~ complex step", Outcome.SKIPPED, f"No complex step: {reason}."))
     return oracles, ladder, findings
+
+
+def _certificate(scene: Scene, value_bar: Tensor) -> tuple[list[Finding], list[Estimate]]:
+    """Enclose value and gradients in ball arithmetic, on a small budget; a finding says why there is no certificate."""
+    from harness.oracle.ball.budget import Budget
+    from harness.oracle.ball.errors import NotCertifiedError
+    from harness.oracle.ball.oracle import ball_estimates
+
+    budget = Budget(operations=BALL_OPERATIONS, coordinate_operations=BALL_OPERATIONS // 2, seconds=BALL_SECONDS)
+    generator = scene.generator("ball directions")
+    try:
+        value, derivative = ball_estimates(scene.flat, scene.cotangents, generator=generator, budget=budget)
+    except NotCertifiedError as reason:
+        return [scene.finding("autograd ~ ball arithmetic", Outcome.SKIPPED, f"No certificate: {reason}.")], []
+    return [value_finding(scene, "value ~ ball arithmetic", scene.value, value, value_bar)], [derivative]
 
 
 def _reference(scene: Scene, value_bar: Tensor) -> tuple[list[Finding], Estimate | None]:

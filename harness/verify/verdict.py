@@ -41,7 +41,9 @@ def decide(findings: tuple[Finding, ...]) -> tuple[Outcome, str]:
         return worst(tuple(answers.values())), f"nothing could be checked: {counted[0].message}"
     digits = [f.digits for f in counted if f.digits is not None and f.outcome is Outcome.PASS and f.dtype == "float64"]
     least = f", at least {min(digits):.1f} digits" if digits else ""
-    return Outcome.PASS, f"{sum(f.outcome is Outcome.PASS for f in counted)} checks passed{least}"
+    certified = any(f.oracle == "ball arithmetic" and f.outcome is Outcome.PASS for f in counted)
+    share = ", certified" if certified and not _uncertified(counted) else ""
+    return Outcome.PASS, f"{sum(f.outcome is Outcome.PASS for f in counted)} checks passed{least}{share}"
 
 
 def case_detection_limit(findings: tuple[Finding, ...]) -> float | None:
@@ -83,6 +85,13 @@ def excuse(findings: tuple[Finding, ...], expected: ExpectedModel | None, *, tod
         )
         marked.append(Finding(check="declared failure", outcome=Outcome.FAIL, message=message))
     return tuple(marked)
+
+
+def _uncertified(findings: list[Finding]) -> bool:
+    """Whether a gradient was judged at some point without a certificate there."""
+    points = {(f.point, f.dims) for f in findings if f.route == "autograd" and f.order == 1 and f.dtype == "float64"}
+    certified = {(f.point, f.dims) for f in findings if f.oracle == "ball arithmetic" and f.order == 1}
+    return not points <= certified
 
 
 def _question(finding: Finding) -> str:

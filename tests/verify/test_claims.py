@@ -10,6 +10,7 @@ from harness.oracle.symbolic import Symbolic
 from harness.records import Finding, Outcome
 from harness.verify.claims import check_claims
 from harness.verify.first import first_order
+from harness.verify.options import VerifyOptions
 from harness.verify.scene import Labels, Scene
 
 
@@ -19,7 +20,7 @@ def judged(claim: Claim) -> Finding:
     subject = Subject(name="f", inputs={"x": Input(shape=(2,))}, function=lambda t: ((t["x"] ** 3).sum(),))
     point = Point(name="p", values={"x": x}, sizes={}, seed=0, claims=(claim,))
     scene = Scene(subject, point, Labels(case="f", seed=0, device="cpu"))
-    (finding,) = check_claims(scene, first_order(scene, Symbolic(subject)))
+    (finding,) = check_claims(scene, first_order(scene, Symbolic(subject), VerifyOptions()))
     return finding
 
 

@@ -12,6 +12,7 @@ from harness.case.subject import Input, Point, Subject
 from harness.oracle.symbolic import Symbolic
 from harness.records import Finding, Outcome
 from harness.verify.first import FirstOrder, first_order
+from harness.verify.options import VerifyOptions
 from harness.verify.scene import Labels, Scene
 
 X = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64)
@@ -23,7 +24,7 @@ def first_of(function: Callable[[Tensor], Tensor], x: Tensor = X, **more: Any) -
         name="f", inputs={"x": Input(shape=tuple(x.shape))}, function=lambda t: (function(t["x"]),), **more
     )
     scene = Scene(subject, Point(name="p", values={"x": x}, sizes={}, seed=0), Labels(case="f", seed=0, device="cpu"))
-    return first_order(scene, Symbolic(subject))
+    return first_order(scene, Symbolic(subject), VerifyOptions())
 
 
 def named(found: FirstOrder, check: str) -> Finding:
@@ -40,7 +41,8 @@ def test_every_route_is_checked() -> None:
         "accumulation over two backwards",
         "cotangent is used linearly",
         "forward ~ reverse (adjoint identity)",
-        "forward ~ finite differences",
+        "forward ~ ball arithmetic",
+        "autograd ~ ball arithmetic",
     }
 
 

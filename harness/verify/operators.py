@@ -1,0 +1,111 @@
+"""Verifies one of PyTorch's operators at its samples: the counterpart of `verify_case` for the operator database.
+
+The checks are those of every case. What is added is a budget of time, so that a sweep over hundreds of operators ends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from harness.case.operators import Operator
+from harness.case.samples import Samples, operator_samples
+from harness.commands import sweep_command
+from harness.records import Curve, Finding, Outcome, VerifyRecord
+from harness.verify.check import VerifyOptions, verify_subject
+from harness.verify.scene import Labels
+from harness.verify.verdict import case_detection_limit, decide
+
+BUDGET_S = 10.0
+"""Time for each sample wanted; a sample starts only while there is some left, so an operator may go over by one."""
+_CHECKED_IN = {"complex128": "float64", "complex64": "float32"}
+"""The real dtype that a complex one is made of."""
+
+
+def verify_operator(operator: Operator, *, seed: int, device: str = "cpu") -> VerifyRecord:
+    """Verify one operator at its first samples.
+
+    Args:
+        operator: which one, in which dtype, at how many samples.
+        seed: the run's seed.
+        device: where it runs, "cpu" or "cuda".
+
+    Returns:
+        The operator's record; skipped, with the reasons, when none of its samples can be verified.
+
+    Raises:
+        UsageError: the operator database cannot be imported.
+    """
+    started = time.perf_counter()
+    command = sweep_command(operator.id, seed, dtype=operator.dtype, samples=operator.samples, device=device)
+    record = VerifyRecord(
+        job=f"verify {operator.id}",
+        case=operator.id,
+        title=operator.title,
+        source=operator.source,
+        path=str(operator.path),
+        tags=operator.tags,
+        outcome=Outcome.SKIPPED,
+        message=operator.excluded or "",
+        formula=operator.title,
+        command=command,
+    )
+    if operator.excluded is not None:
+        return record
+    labels = Labels(case=operator.id, seed=seed, device=device, command=command)
+    samples = operator_samples(operator, seed=seed, device=device)
+    if not samples.usable:
+        reasons = "; ".join(f"{reason} ({count} samples)" for reason, count in samples.left_aside)
+        message = f"None of its samples can be verified: {reasons or 'it has none'}."
+        return replace(record, message=message, duration_s=time.perf_counter() - started)
+    findings, curves = _verify(operator, samples, labels, started)
+    outcome, message = decide(findings)
+    return replace(
+        record,
+        outcome=outcome,
+        message=message,
+        findings=findings,
+        detection_limit=case_detection_limit(findings),
+        curves=curves if outcome is Outcome.FAIL else (),  # hundreds of good ones would only make the report heavy
+        duration_s=time.perf_counter() - started,
+    )
+
+
+def _verify(
+    operator: Operator, samples: Samples, labels: Labels, started: float
+) -> tuple[tuple[Finding, ...], tuple[Curve, ...]]:
+    """Check every sample, while there is time."""
+    dtype = getattr(torch, _CHECKED_IN.get(operator.dtype, operator.dtype))
+    options = VerifyOptions(dtypes=(torch.float64, dtype) if dtype != torch.float64 else (dtype,))
+    findings: list[Finding] = []
+    curves: tuple[Curve, ...] = ()
+    for number, sample in enumerate(samples.usable):
+        if number and time.perf_counter() - started > BUDGET_S * operator.samples:
+            left = len(samples.usable) - number
+            findings.append(
+                _skipped(labels, f"{left} samples were left out: the budget of {BUDGET_S:g} s each was used up.")
+            )
+            break
+        checked = verify_subject(sample.subject, [sample.point], labels, options)
+        findings += checked.findings
+        curves = curves or checked.curves
+    return (*findings, *_left_aside(samples, labels)), curves
+
+
+def _left_aside(samples: Samples, labels: Labels) -> Iterator[Finding]:
+    for reason, count in samples.left_aside:
+        yield _skipped(labels, f"{count} samples were left aside: {reason}.")
+
+
+def _skipped(labels: Labels, message: str) -> Finding:
+    return Finding(
+        check="samples",
+        outcome=Outcome.SKIPPED,
+        message=message,
+        seed=labels.seed,
+        device=labels.device,
+        command=labels.command,
+    )
