@@ -1,7 +1,7 @@
 """What certified gradients cost in ball arithmetic: against the number of inputs, and against the size of the graph.
 
-Every coordinate takes a pass over what depends on it, so a Rosenbrock gradient costs about its inputs, and a chain of functions
-about inputs × operators. Times are printed; only that the answers are certified is asserted.
+Every coordinate takes a pass over what depends on it, so a Rosenbrock gradient costs about its inputs, and a chain of
+functions about inputs × operators. Times are printed; only that the answers are certified is asserted.
 """
 
 from __future__ import annotations

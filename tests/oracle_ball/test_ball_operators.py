@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from torch.nn import functional as nn
 
 from harness.oracle.ball.oracle import ball_estimates
+from harness.oracle.ball.rules import RULES
 
 ROUNDING = 1e-12
 """Far above what float64 loses at these points, far below any wrong formula."""
@@ -22,7 +25,12 @@ def complex_draw(*shape, seed=0):
     return torch.complex(draw(*shape, seed=seed), draw(*shape, seed=seed + 1))
 
 
-REAL, POSITIVE, UNIT, ABOVE = draw(2, 3), draw(2, 3, low=0.2, high=3), draw(2, 3, low=-0.9, high=0.9), draw(2, 3, low=1.1, high=3)
+REAL, POSITIVE, UNIT, ABOVE = (
+    draw(2, 3),
+    draw(2, 3, low=0.2, high=3),
+    draw(2, 3, low=-0.9, high=0.9),
+    draw(2, 3, low=1.1, high=3),
+)
 OTHER, COMPLEX = draw(2, 3, seed=3), complex_draw(2, 3)
 SQUARE = draw(3, 3, seed=5) + 3 * torch.eye(3, dtype=torch.float64)
 TALL = draw(4, 2, seed=6)
@@ -32,17 +40,41 @@ SPD = SQUARE @ SQUARE.T
 
 UNARY = {
     "neg": REAL, "reciprocal": POSITIVE, "square": REAL, "sqrt": POSITIVE, "rsqrt": POSITIVE, "exp": REAL, "exp2": REAL,
-    "expm1": REAL, "log": POSITIVE, "log1p": POSITIVE, "log2": POSITIVE, "log10": POSITIVE, "sin": REAL, "cos": REAL, "tan": UNIT,
+    "expm1": REAL, "log": POSITIVE, "log1p": POSITIVE, "log2": POSITIVE, "log10": POSITIVE, "sin": REAL, "cos": REAL,
+    "tan": UNIT,
     "sinh": REAL, "cosh": REAL, "tanh": REAL, "sigmoid": REAL, "asin": UNIT, "acos": UNIT, "atan": REAL, "asinh": REAL,
     "acosh": ABOVE, "atanh": UNIT, "erf": REAL, "erfc": REAL, "erfinv": UNIT, "lgamma": POSITIVE, "i0": REAL,
     "abs": REAL, "sign": REAL, "floor": REAL, "ceil": REAL, "trunc": REAL, "round": REAL, "frac": REAL, "deg2rad": REAL,
     "sinc": REAL, "logit": UNIT.abs(), "nan_to_num": REAL, "angle": REAL, "relu": REAL,
 }  # fmt: skip
 SPECIAL = {
-    "erfcx": REAL, "ndtri": UNIT.abs(), "i1": REAL, "i0e": REAL, "i1e": REAL, "log_ndtr": REAL, "ndtr": REAL, "entr": POSITIVE,
+    "erfcx": REAL, "ndtri": UNIT.abs(), "i1": REAL, "i0e": REAL, "i1e": REAL, "log_ndtr": REAL, "ndtr": REAL,
+    "entr": POSITIVE,
     "logit": UNIT.abs(),
 }  # fmt: skip
-COMPLEX_UNARY = "exp log sqrt sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh reciprocal abs angle sgn conj sigmoid".split()
+COMPLEX_UNARY = [
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asin",
+    "acos",
+    "atan",
+    "asinh",
+    "acosh",
+    "atanh",
+    "reciprocal",
+    "abs",
+    "angle",
+    "sgn",
+    "conj",
+    "sigmoid",
+]
 OPERATORS = {
     **{f"{name} {tuple(x.shape)}": (getattr(torch, name), [x]) for name, x in UNARY.items()},
     **{f"special.{name}": (getattr(torch.special, name), [x]) for name, x in SPECIAL.items()},
@@ -116,9 +148,15 @@ OPERATORS = {
     "layer_norm": (lambda x: nn.layer_norm(x, (3,)), [REAL]),
     "group_norm": (lambda x: nn.group_norm(x, 2), [IMAGE]),
     "gelu silu": (lambda x: nn.gelu(x) + nn.silu(x) + nn.elu(x) + nn.mish(x) + nn.softplus(x), [REAL]),
-    "interpolate": (lambda x: nn.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True), [IMAGE[:, :1, :2, :2]]),
+    "interpolate": (
+        lambda x: nn.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True),
+        [IMAGE[:, :1, :2, :2]],
+    ),
     "nearest": (lambda x: nn.interpolate(x, scale_factor=2), [IMAGE]),
-    "gather scatter": (lambda x, y: torch.scatter(x.gather(1, INDEX), 1, torch.tensor([[0, 2, 1], [1, 0, 2]]), y), [REAL, OTHER]),
+    "gather scatter": (
+        lambda x, y: torch.scatter(x.gather(1, INDEX), 1, torch.tensor([[0, 2, 1], [1, 0, 2]]), y),
+        [REAL, OTHER],
+    ),
     "scatter_add": (lambda x, y: x.scatter_add(0, INDEX, y), [REAL, OTHER]),
     "scatter_reduce": (lambda x, y: x.scatter_reduce(1, INDEX, y, "prod"), [REAL, OTHER]),
     "scatter amax": (lambda x, y: x.scatter_reduce(1, INDEX, y, "amax", include_self=False), [REAL, OTHER]),
@@ -158,7 +196,9 @@ OPERATORS = {
 def operator(request, flat_of):
     """One operator of the table as a flat subject, with a dense cotangent, its values and its gradient by autograd."""
     function, inputs = request.param[1]
-    flat = flat_of(lambda **named: function(*named.values()), **{f"x{i}": value.clone() for i, value in enumerate(inputs)})
+    flat = flat_of(
+        lambda **named: function(*named.values()), **{f"x{i}": value.clone() for i, value in enumerate(inputs)}
+    )
     x = flat.x.clone().requires_grad_()
     outputs = flat.outputs(x)
     cotangents = draw(1, outputs.numel(), seed=11)
@@ -176,7 +216,7 @@ def misses(estimate, actual, factor):
 
 
 def test_operators_agree_with_torch(operator):
-    """Value and gradient must enclose torch's float64 ones up to their rounding, and exclude ones that are off by 1e-9."""
+    """Value and gradient must enclose torch's up to their rounding, and exclude ones that are off by 1e-9."""
     flat, cotangents, outputs, gradient = operator
     value, derivative = ball_estimates(flat, cotangents)
     assert not misses(value, outputs, 1.0)
@@ -194,3 +234,36 @@ def test_bars_are_one_rounding(operator):
         assert bool((estimate.bar <= 2.0**-53 * scale * (1 + 2.0**-20) + 2.0**-100 * (scale.max() + 1)).all())
         assert estimate.rigorous
         assert estimate.independent
+
+
+def _schemas(name):
+    """Schemas of an operator's overloads, those that write into an argument excepted."""
+    packet = getattr(torch.ops.aten, name.split(".")[0], None)
+    wanted = name.split(".")[1:]
+    for overload in packet.overloads() if packet is not None else ():
+        schema = getattr(packet, overload)._schema
+        if not schema.is_mutable and (not wanted or overload == wanted[0]):
+            yield schema
+
+
+def test_rules_have_the_defaults_of_their_schemas():
+    """An argument left out of a graph has its schema's default, so a rule's own default must be equal to it."""
+    different = []
+    for name, function in RULES.items():
+        parameters = inspect.signature(function).parameters
+        for schema in _schemas(name):
+            for argument in schema.arguments:
+                if argument.name not in parameters or not argument.has_default_value():
+                    continue
+                own = parameters[argument.name].default
+                if not same(own, argument.default_value):
+                    different.append(f"{schema.name}: {argument.name}={own} is {argument.default_value}")
+    assert not different
+
+
+def same(own, default):
+    """Whether two defaults mean the same: torch repeats a single number for every dim."""
+    empty = ([], (), None)
+    if isinstance(own, tuple) and len(own) == 1 and isinstance(default, list):
+        return set(own) == set(default)
+    return own == default or (own in empty and default in empty)

@@ -1,4 +1,4 @@
-"""Properties of random expressions: balls contain the 80-digit value and the symbolic derivative, and shrink with precision."""
+"""Properties of random expressions: balls contain the 80-digit value and the derivatives, and shrink with precision."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ POINTS = st.fixed_dictionaries({name: st.floats(-2, 2) for name in NAMES})
 
 def symbolic(tree):
     """The tree as a SymPy expression of its inputs."""
-    return interpret(tree, lambda name: sympy.Symbol(name, real=True), lambda name: FUNCTIONS[name].symbolic, sympy.Rational(1, 2))
+    return interpret(
+        tree, lambda name: sympy.Symbol(name, real=True), lambda name: FUNCTIONS[name].symbolic, sympy.Rational(1, 2)
+    )
 
 
 def precise(tree, values):
@@ -93,7 +95,9 @@ def passes_of(text, point):
     """The expression's graph in balls at a point."""
     values = {name: torch.tensor(point[name], dtype=torch.float64) for name in NAMES}
     expression = parse(text, names=values)
-    subject = Subject(name="test", inputs={n: Input() for n in values}, function=lambda v: (expression.evaluate(v) + 0 * v["x"],))
+    subject = Subject(
+        name="test", inputs={n: Input() for n in values}, function=lambda v: (expression.evaluate(v) + 0 * v["x"],)
+    )
     flat = FlatSubject(subject, Point(name="point 1", values=values, sizes={}, seed=0))
     return Passes(flat, Work(Budget()))
 

@@ -9,6 +9,8 @@ from harness.oracle.ball.errors import NotCertifiedError
 
 CHUNK = 256
 """Ball operations between two looks at the clock."""
+MOVES_PER_OPERATION = 16
+"""Entries that are moved or looked at in the time of one ball operation, or so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

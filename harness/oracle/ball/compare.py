@@ -1,7 +1,7 @@
 """Comparisons and selections: everything whose answer depends on which of two numbers is larger.
 
-Each comparison is certified, or raises `UndecidedError` so that the precision is raised. Exact ties are decided by the series
-(see `Walk.sign`). Sorting operators run torch's own operator on ranks, so that dims, keepdims and tie rules are torch's.
+Each comparison is certified, or raises `UndecidedError` so that the precision is raised. Exact ties are decided by the
+series (see `Walk.sign`). Sorting operators run torch's own operator on ranks, so that dims and tie rules are torch's.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def _truth(predicate: Callable[[Walk, Entry], bool]) -> Callable[..., Tensor]:
         def one(entries: list[Entry]) -> bool:
             return predicate(walk, entries[0])
 
-        return torch.from_numpy(walk.decide(one, [value.reshape((-1, 1))], 1, dtype=np.bool_).reshape(value.shape).copy())
+        return torch.from_numpy(
+            walk.decide(one, [value.reshape((-1, 1))], 1, dtype=np.bool_).reshape(value.shape).copy()
+        )
 
     return compute
 
@@ -130,25 +132,38 @@ RULES["any"], RULES["all"] = _quantifier(torch.any), _quantifier(torch.all)
 @rule("maximum", "fmax", "max.other")
 def maximum(walk: Walk, a: Any, other: Any) -> Balls:
     """The larger of two."""
-    return walk.map(lambda x, y: x if walk.sign(x, y) >= 0 else y, a, other)
+    return walk.map(lambda x, y: x if walk.sign(x, y, pick=True) >= 0 else y, a, other)
 
 
 @rule("minimum", "fmin", "min.other")
 def minimum(walk: Walk, a: Any, other: Any) -> Balls:
     """The smaller of two."""
-    return walk.map(lambda x, y: x if walk.sign(x, y) <= 0 else y, a, other)
+    return walk.map(lambda x, y: x if walk.sign(x, y, pick=True) <= 0 else y, a, other)
 
 
-@rule("clamp", "clip", "hardtanh")
-def clamp(walk: Walk, a: Any, min: Any = None, max: Any = None, min_val: Any = None, max_val: Any = None) -> Balls:
-    """a, moved into [min, max]."""
-    low, high = (min if min_val is None else min_val), (max if max_val is None else max_val)
-    result = walk.ball(a) if low is None else maximum(walk, a, low)
-    return result if high is None else minimum(walk, result, high)
+@rule("clamp", "clip")
+def clamp(walk: Walk, a: Any, min: Any = None, max: Any = None) -> Balls:
+    """The numbers, moved into [min, max]."""
+    result = walk.ball(a) if min is None else maximum(walk, a, min)
+    return result if max is None else minimum(walk, result, max)
 
 
-RULES["clamp_min"] = lambda walk, a, min: maximum(walk, a, min)
-RULES["clamp_max"] = lambda walk, a, max: minimum(walk, a, max)
+@rule("hardtanh")
+def hard_tanh(walk: Walk, a: Any, min_val: Any = -1, max_val: Any = 1) -> Balls:
+    """The numbers, moved into [min_val, max_val]."""
+    return clamp(walk, a, min_val, max_val)
+
+
+@rule("clamp_min")
+def clamp_min(walk: Walk, a: Any, min: Any) -> Balls:
+    """The larger of a and min."""
+    return maximum(walk, a, min)
+
+
+@rule("clamp_max")
+def clamp_max(walk: Walk, a: Any, max: Any) -> Balls:
+    """The smaller of a and max."""
+    return minimum(walk, a, max)
 
 
 @rule("relu")
@@ -189,7 +204,7 @@ def ranks(walk: Walk, rows: Balls) -> np.ndarray[Any, Any]:
 
 
 def _ties_move(rank: np.ndarray[Any, Any], active: np.ndarray[Any, Any]) -> bool:
-    """Whether an active entry shares its rank with another: then the order of the constant pass is not the order nearby."""
+    """Whether an active entry shares its rank: then the order of the constant pass need not be the order nearby."""
     for row in np.flatnonzero(active.any(axis=1)).tolist():
         counts = np.bincount(rank[row])
         if bool((counts[rank[row][active[row]]] > 1).any()):
@@ -204,7 +219,9 @@ def _ranked(walk: Walk, value: Balls, dim: int | None) -> tuple[Tensor, int]:
         return torch.from_numpy(np.ascontiguousarray(found)).to(torch.float64), 0 if dim is None else dim
     dim = dim % value.data.ndim
     moved = value.moveaxis(dim, -1)
-    found = ranks(walk, moved.reshape((-1, moved.shape[-1]))).reshape(moved.shape) if value.size else np.zeros(moved.shape)
+    found = (
+        ranks(walk, moved.reshape((-1, moved.shape[-1]))).reshape(moved.shape) if value.size else np.zeros(moved.shape)
+    )
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(found, -1, dim))).to(torch.float64), dim
 
 
@@ -235,7 +252,9 @@ def take_along(value: Balls, index: Tensor, dim: int) -> Balls:
 def _select(operator: Callable[..., Any], default_dim: int) -> Callable[..., Any]:
     """An operator that returns (values, indices) along a dim."""
 
-    def compute(walk: Walk, a: Any, dim: int = default_dim, keepdim: bool = False, **options: Any) -> tuple[Balls, Tensor]:
+    def compute(
+        walk: Walk, a: Any, dim: int = default_dim, keepdim: bool = False, **options: Any
+    ) -> tuple[Balls, Tensor]:
         value = walk.ball(a)
         rank, dim = _ranked(walk, value, dim)
         index = operator(rank, dim=dim, keepdim=True, **options)[1]
@@ -295,7 +314,9 @@ RULES["cummax"], RULES["cummin"] = _ordered(torch.cummax), _ordered(torch.cummin
 
 
 @rule("sort")
-def sort(walk: Walk, a: Any, dim: int = -1, descending: bool = False, stable: bool | None = None) -> tuple[Balls, Tensor]:
+def sort(
+    walk: Walk, a: Any, dim: int = -1, descending: bool = False, stable: bool | None = None
+) -> tuple[Balls, Tensor]:
     """Sorted along a dim, with the indices."""
     found: tuple[Balls, Tensor] = _sort(walk, a, dim, descending=descending, stable=True)
     return found
@@ -320,7 +341,13 @@ def _position(operator: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return compute
 
 
-RULES["argmax"], RULES["argmin"], RULES["argsort"] = map(_position, (torch.argmax, torch.argmin, torch.argsort))
+RULES["argmax"], RULES["argmin"] = _position(torch.argmax), _position(torch.argmin)
+
+
+@rule("argsort")
+def sort_order(walk: Walk, a: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """The indices that sort along a dim."""
+    return sort(walk, a, dim, descending)[1]
 
 
 def _extreme(sign: int) -> Callable[..., Balls]:
@@ -335,7 +362,7 @@ def _extreme(sign: int) -> Callable[..., Balls]:
         def one(entries: list[Entry]) -> list[Entry]:
             best = entries[0]
             for entry in entries[1:]:
-                best = entry if sign * walk.sign(entry, best) > 0 else best
+                best = entry if sign * walk.sign(entry, best, pick=True) > 0 else best
             return [best]
 
         found = walk.rows(one, [moved.reshape((-1, width))], 1, cost=width).reshape(shape)

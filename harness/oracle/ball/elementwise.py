@@ -1,4 +1,4 @@
-"""Operators that compute each entry from entries at the same place: arithmetic, powers, elementary and special functions."""
+"""Operators on entries at the same place: arithmetic, powers, elementary and special functions."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from harness.oracle.ball.values import (
     imaginary_part,
     is_complex,
     join,
+    not_a_number,
     real_part,
 )
 from harness.oracle.ball.walk import Walk
@@ -103,7 +104,7 @@ def _signed(function: Callable[[Entry], Entry]) -> Callable[..., Balls]:
 
     def compute(walk: Walk, a: Any) -> Balls:
         def one(x: Entry) -> Entry:
-            side = walk.sign(x)
+            side = walk.sign(x, pick=True)
             return function(x) if constant_term(x) != 0 or side >= 0 else _mirror(x)
 
         def _mirror(x: Entry) -> Entry:
@@ -187,7 +188,11 @@ def remainder_to_zero(walk: Walk, a: Any, other: Any) -> Balls:
 @rule("pow")
 def power(walk: Walk, a: Any, exponent: Any) -> Balls:
     """a to the power `exponent`."""
-    return walk.map(f.power, a, exponent, cost=FUNCTION_COST)
+
+    def one(x: Entry, y: Entry) -> Entry:
+        return root(walk, x) if isinstance(y, arb) and y == arb(0.5) else f.power(x, y)
+
+    return walk.map(one, a, exponent, cost=FUNCTION_COST)
 
 
 @rule("polygamma")
@@ -200,7 +205,9 @@ def root(walk: Walk, x: Entry) -> Entry:
     """√x; 0 at an exact zero, and a series there holds for t → 0⁺ only, which is noted as a tie."""
     if isinstance(x, arb):
         return x if x.is_zero() else f.square_root(x)
-    walk.tied |= bool(constant_term(x) == 0)
+    if not is_complex(x) and constant_term(x).is_zero():
+        walk.tied = True
+        return f.root_of_power(x)
     return f.square_root(x)
 
 
@@ -236,9 +243,9 @@ def same(walk: Walk, a: Any) -> Balls:
 
 @rule("_to_copy", "convert_element_type", "to")
 def cast(walk: Walk, a: Any, dtype: torch.dtype | None = None) -> Any:
-    """The same numbers in another floating dtype, not rounded; real parts for a real one, whole parts for an integral one."""
+    """The same numbers in another dtype, not rounded: real parts for a real one, whole parts for an integral one."""
     value = walk.ball(a)
-    if dtype is None or dtype.is_complex == value.complex and dtype.is_floating_point != dtype.is_complex:
+    if dtype is None or (dtype.is_complex == value.complex and dtype.is_floating_point != dtype.is_complex):
         return value
     if dtype is torch.bool:
         return truth(walk, value)
@@ -276,7 +283,9 @@ def view_as_complex(walk: Walk, a: Any) -> Balls:
     """Pairs along the last axis as complex numbers."""
     pairs = walk.ball(a)
     shape = pairs.shape[:-1]
-    found = walk.rows(lambda pair: [join(pair[0], pair[1])], [pairs.reshape((pairs.size // 2, 2))], 1, cost=1, complex=True)
+    found = walk.rows(
+        lambda pair: [join(pair[0], pair[1])], [pairs.reshape((pairs.size // 2, 2))], 1, cost=1, complex=True
+    )
     return found.reshape(shape)
 
 
@@ -308,7 +317,7 @@ def absolute(walk: Walk, a: Any) -> Balls:
     def one(x: Entry) -> Entry:
         if is_complex(x):
             return root(walk, f.squared_modulus(x))
-        return -x if walk.sign(x) < 0 else x
+        return -x if walk.sign(x, pick=True) < 0 else x
 
     return walk.map(one, a, complex=False)
 
@@ -316,7 +325,14 @@ def absolute(walk: Walk, a: Any) -> Balls:
 @rule("sign", "sgn")
 def sign(walk: Walk, a: Any) -> Balls:
     """−1, 0 or 1; a/|a| for complex numbers."""
-    return walk.map(lambda x: f.complex_sign(x) if is_complex(x) else arb(walk.sign(x)), a)
+
+    def one(x: Entry) -> Entry:
+        if not is_complex(x):
+            return arb(walk.sign(x))
+        squared = f.squared_modulus(x)
+        return x if isinstance(squared, arb) and squared.is_zero() else f.divide(x, root(walk, squared))
+
+    return walk.map(one, a)
 
 
 @rule("copysign")
@@ -324,7 +340,7 @@ def copy_sign(walk: Walk, a: Any, other: Any) -> Balls:
     """|a| with the sign of other; the sign of an exact zero is not known here."""
 
     def one(x: Entry, y: Entry) -> Entry:
-        size, side = (-x if walk.sign(x) < 0 else x), walk.sign(y)
+        size, side = (-x if walk.sign(x, pick=True) < 0 else x), walk.sign(y)
         if side == 0:
             raise NotCertifiedError("the sign of a zero is no number")
         return size if side > 0 else -size
@@ -340,7 +356,7 @@ def hypotenuse(walk: Walk, a: Any, other: Any) -> Balls:
 
 @rule("angle")
 def angle(walk: Walk, a: Any) -> Balls:
-    """The argument of complex numbers; 0 or π for real ones."""
+    """The argument of complex numbers (continued analytically on the cut); 0 or π for real ones."""
 
     def one(x: Entry) -> Entry:
         if is_complex(x):
@@ -366,6 +382,10 @@ def _arc_tangent(walk: Walk, y: Entry, x: Entry) -> Entry:
         return arb.pi() / 2 - f.divide(x, y).atan()
     if constant_term(y) < 0:
         return -arb.pi() / 2 - f.divide(x, y).atan()
+    if not constant_term(x) < 0:
+        if constant_term(x).is_zero() and constant_term(y).is_zero():
+            return not_a_number(x)
+        raise UndecidedError
     turn = arb.pi() if walk.sign(y) >= 0 else -arb.pi()
     return f.divide(y, x).atan() + turn
 

@@ -1,7 +1,7 @@
-"""Dense linear algebra on one matrix of entries (a list of rows): exact elimination, with pivots that are certainly not zero.
+"""Dense linear algebra on one matrix of entries (a list of rows): elimination with pivots that are certainly not zero.
 
-Enclosures hold whatever the pivots; where the pivots are part of the answer (a returned factorisation), they are chosen as LAPACK
-chooses them, by certified comparisons.
+Enclosures hold whatever the pivots; where the pivots are part of the answer (a returned factorisation), they are chosen
+as LAPACK chooses them, by certified comparisons.
 """
 
 from __future__ import annotations
@@ -109,7 +109,11 @@ def lu(matrix: Matrix, compare: Compare | None = None, *, pivoting: bool = True)
             order[k], order[pivot] = order[pivot], order[k]
         for i in range(k + 1, len(work)):
             factor = divide(work[i][k], work[k][k])
-            work[i] = [*work[i][:k], factor, *(a - factor * b for a, b in zip(work[i][k + 1 :], work[k][k + 1 :], strict=True))]
+            work[i] = [
+                *work[i][:k],
+                factor,
+                *(a - factor * b for a, b in zip(work[i][k + 1 :], work[k][k + 1 :], strict=True)),
+            ]
     return work, order
 
 
@@ -216,8 +220,10 @@ def householder_qr(matrix: Matrix, compare: Compare) -> tuple[Matrix, Matrix]:
 
 
 def _reflection(tail: list[Entry], compare: Compare) -> tuple[list[Entry], Entry] | None:
-    """The vector v and factor τ of H = 1 − τ·v·vᴴ that maps a column on a multiple of the first axis, as LAPACK's larfg."""
-    if all(not is_complex(entry) and constant_term(entry) == 0 and isinstance(entry, arb) for entry in tail[1:]) and not is_complex(tail[0]):
+    """The v and τ of H = 1 − τ·v·vᴴ that maps a column on a multiple of the first axis, as LAPACK's larfg."""
+    if all(
+        not is_complex(entry) and constant_term(entry) == 0 and isinstance(entry, arb) for entry in tail[1:]
+    ) and not is_complex(tail[0]):
         return None
     norm = square_root(_sum([squared_modulus(entry) for entry in tail]))
     beta = norm if compare(real_part(tail[0]), ZERO) < 0 else -norm
@@ -244,7 +250,7 @@ def _sum(entries: list[Entry]) -> Entry:
 
 
 def exponential(matrix: Matrix) -> list[Entry]:
-    """exp(A), flat; a series A₀ + A₁t + … is a block triangular Toeplitz matrix, whose exponential's first row of blocks is the answer's terms."""
+    """exp(A), flat; a series is a block triangular Toeplitz matrix, whose exponential has the terms in row one."""
     size = len(matrix)
     length = max((entry.prec for row in matrix for entry in row if isinstance(entry, SERIES)), default=1)
     complex_ = any(is_complex(entry) for row in matrix for entry in row)
@@ -257,7 +263,8 @@ def exponential(matrix: Matrix) -> list[Entry]:
     ]
     if not size:
         return []
-    found = (acb_mat(wide) if complex_ else arb_mat(wide)).exp().tolist()
+    kind: Any = acb_mat if complex_ else arb_mat
+    found = kind(wide).exp().tolist()
     if length == 1:
         return flatten(found)
     return [series([found[i][k * size + j] for k in range(length)], length) for i in range(size) for j in range(size)]

@@ -93,7 +93,11 @@ def _hermitian_sum(entries: list[Entry], roots: list[Entry], place: int, count: 
     """Re Σ cⱼ·wʲᵏ over the whole spectrum: terms with a mirror image count twice."""
     result = real_part(entries[0])
     for j in range(1, len(entries)):
-        term = real_part(as_complex(entries[j]) * roots[j * place % count]) if 2 * j != count else _middle(entries[j], place)
+        term = (
+            real_part(as_complex(entries[j]) * roots[j * place % count])
+            if 2 * j != count
+            else _middle(entries[j], place)
+        )
         result = result + (term if 2 * j == count else 2 * term)
     return result
 

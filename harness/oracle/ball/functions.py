@@ -1,7 +1,7 @@
 """Functions of one or two entries (numbers or series, real or complex), composed of Arb's own by exact identities.
 
-No derivative rule is written here: what Arb lacks for series is expressed by what it has, sinh by exp for example. Where two
-identities hold, the one without cancellation is taken; where none is, the caller's doubling of the precision pays for it.
+No derivative rule is written here: what Arb lacks for series is expressed by what it has, sinh by exp for example.
+Where two identities hold, the one without cancellation is taken; where every one cancels, more precision pays for it.
 """
 
 from __future__ import annotations
@@ -44,15 +44,18 @@ def reciprocal(x: Entry) -> Entry:
 
 
 def square_root(x: Entry) -> Entry:
-    """√x; for a series that starts with an even power of t, the root for t → 0⁺."""
-    if isinstance(x, SERIES) and not is_complex(x) and x[0].is_zero():
-        return _root_of_power(x)
+    """√x; a series that starts at an exact zero has none (see `root_of_power`)."""
     if isinstance(x, arb) and x == arb.pos_inf():
         return x
     return x.sqrt()
 
 
-def _root_of_power(x: Entry) -> Entry:
+def root_of_power(x: Entry) -> Entry:
+    """√x of a real series that starts with an even power of t, for t → 0⁺.
+
+    Raises:
+        LostTermError: when no known term differs from zero.
+    """
     found = terms(x)
     order = next((k for k, term in enumerate(found) if not term.is_zero()), None)
     if order is None:
@@ -198,8 +201,6 @@ def power(a: Entry, b: Entry) -> Entry:
         return divide(ONE, a ** (-whole))
     if isinstance(a, arb) and a.is_zero() and bool(constant_term(real_part(b)) > 0):
         return a
-    if isinstance(b, arb) and b == arb(0.5):
-        return square_root(a)
     return a**b if isinstance(a, arb | acb) and isinstance(b, arb | acb) else (b * a.log()).exp()
 
 
@@ -226,13 +227,6 @@ def squared_modulus(x: Entry) -> Entry:
         return x * x
     real, imaginary = real_part(x), imaginary_part(x)
     return real * real + imaginary * imaginary
-
-
-def complex_sign(x: Entry) -> Entry:
-    """x/|x|, 0 at an exact zero."""
-    if isinstance(x, acb) and x == 0:
-        return x
-    return divide(x, square_root(squared_modulus(x)))
 
 
 def total(entries: list[Entry], zero: Entry = ZERO) -> Entry:

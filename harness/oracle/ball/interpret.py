@@ -1,7 +1,7 @@
 """Walks a lowered graph once in ball arithmetic, node by node.
 
-Tensors of numbers are balls, tensors of integers and truth values are torch's own. An operator on integers alone, or that
-makes constants, is torch's; one that moves data is `moves`; every other has a rule or is named in the refusal.
+Tensors of numbers are balls, tensors of integers and truth values are torch's own. An operator on integers alone, or
+that makes constants, is torch's; one that moves data is `moves`; every other has a rule or is named in the refusal.
 """
 
 from __future__ import annotations
@@ -25,9 +25,35 @@ from harness.oracle.ball.walk import Walk
 
 RULE_MODULES = (compare, elementwise, fourier, linalg, products, reductions, scatter)
 """Imported for the rules they enter in the table."""
-NO_NUMBERS = frozenset("layout device pin_memory memory_format non_blocking implicit copy dtype out_dtype generator sparse_grad".split())
+NO_NUMBERS = frozenset(
+    [
+        "layout",
+        "device",
+        "pin_memory",
+        "memory_format",
+        "non_blocking",
+        "implicit",
+        "copy",
+        "dtype",
+        "out_dtype",
+        "generator",
+        "sparse_grad",
+    ]
+)
 """Arguments that do not change exact results, unless a rule asks for them."""
-LIKE = frozenset("zeros_like ones_like full_like new_zeros new_ones new_full empty_like new_empty new_empty_strided".split())
+LIKE = frozenset(
+    [
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "empty_like",
+        "new_empty",
+        "new_empty_strided",
+    ]
+)
 """Operators that read a tensor's shape alone."""
 RANDOM = torch.Tag.nondeterministic_seeded
 
@@ -104,7 +130,9 @@ def _item(node: fx.Node, arguments: tuple[Any, ...]) -> Any:
     return found
 
 
-def apply(walk: Walk, node: fx.Node, target: OpOverload, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+def apply(
+    walk: Walk, node: fx.Node, target: OpOverload, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> Any:
     """Run one operator."""
     name, text = target._schema.name.split("::")[-1], str(target).removesuffix(".default")
     if RANDOM in target.tags:
@@ -119,7 +147,7 @@ def apply(walk: Walk, node: fx.Node, target: OpOverload, arguments: tuple[Any, .
     if name in LIKE:
         return _plain(target, (_blank(arguments[0]), *arguments[1:]), keywords)
     rule = find_rule(name, target._overloadname)
-    if rule is None and name in MOVES:
+    if rule is None and name in MOVES and "reduce" not in target._overloadname:
         _refuse_strides(node, name)
         return _guarded(text, lambda: move(walk, name, target, bound))
     if rule is None:

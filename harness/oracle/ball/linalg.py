@@ -87,9 +87,7 @@ def solve(walk: Walk, A: Any, B: Any, left: bool = True, check_errors: bool = Fa
 
 
 @rule("linalg_solve_triangular")
-def solve_triangular(
-    walk: Walk, a: Any, B: Any, upper: bool, left: bool = True, unitriangular: bool = False
-) -> Balls:
+def solve_triangular(walk: Walk, a: Any, B: Any, upper: bool, left: bool = True, unitriangular: bool = False) -> Balls:
     """Solutions with a triangular matrix."""
     matrix, right = walk.ball(a), walk.ball(B)
     return by_matrix(walk, _triangular(upper=upper, left=left, unit=unitriangular), [matrix, right], right.shape[-2:])
@@ -230,10 +228,17 @@ def lu_unpack(
     m, n = value.shape[-2:]
     k = min(m, n)
     lower = by_matrix(
-        walk, lambda f_: [ONE if i == j else (f_[i][j] if j < i else ZERO) for i in range(m) for j in range(k)], [value], (m, k)
+        walk,
+        lambda f_: [ONE if i == j else (f_[i][j] if j < i else ZERO) for i in range(m) for j in range(k)],
+        [value],
+        (m, k),
     )
-    upper = by_matrix(walk, lambda f_: [f_[i][j] if j >= i else ZERO for i in range(k) for j in range(n)], [value], (k, n))
-    exchanges = torch.cat([LU_pivots, torch.arange(k, m, dtype=LU_pivots.dtype).expand(*LU_pivots.shape[:-1], m - k) + 1], -1)
+    upper = by_matrix(
+        walk, lambda f_: [f_[i][j] if j >= i else ZERO for i in range(k) for j in range(n)], [value], (k, n)
+    )
+    exchanges = torch.cat(
+        [LU_pivots, torch.arange(k, m, dtype=LU_pivots.dtype).expand(*LU_pivots.shape[:-1], m - k) + 1], -1
+    )
     permutation = torch.nn.functional.one_hot(_orders_of(exchanges), m).transpose(-1, -2)
     return walk.ball(permutation), lower, upper
 
@@ -334,7 +339,11 @@ def least_squares(walk: Walk, a: Any, b: Any, rcond: Any = None, driver: str | N
     residuals = walk.ball(torch.zeros(0, dtype=torch.float64))
     if m > n and driver in ("gels", "gelsd", "gelss"):
         residuals = by_matrix(walk, _residuals, [matrix, right, found], (right.shape[-1],), complex=False)
-    rank = torch.full(matrix.shape[:-2], min(m, n)) if driver in ("gelsy", "gelsd", "gelss") else torch.zeros(0, dtype=torch.int64)
+    rank = (
+        torch.full(matrix.shape[:-2], min(m, n))
+        if driver in ("gelsy", "gelsd", "gelss")
+        else torch.zeros(0, dtype=torch.int64)
+    )
     nothing = None if driver in ("gelsd", "gelss") else walk.ball(torch.zeros(0, dtype=torch.float64))
     return (found.reshape(found.shape[:-1]) if vector else found), residuals, rank, nothing
 
@@ -361,8 +370,12 @@ def householder_product(walk: Walk, input: Any, tau: Any) -> Balls:
         result = [row[:n] for row in e.identity(m)]
         for k in reversed(range(len(scales[0]) if scales else 0)):
             vector = [ZERO] * k + [ONE] + [vectors[i][k] for i in range(k + 1, m)]
-            inner = [scales[0][k] * f.dot([f.conjugate(v) for v in vector], list(column)) for column in e.transpose(result)]
-            result = [[a - v * b for a, b in zip(row, inner, strict=True)] for row, v in zip(result, vector, strict=True)]
+            inner = [
+                scales[0][k] * f.dot([f.conjugate(v) for v in vector], list(column)) for column in e.transpose(result)
+            ]
+            result = [
+                [a - v * b for a, b in zip(row, inner, strict=True)] for row, v in zip(result, vector, strict=True)
+            ]
         return e.flatten(result)
 
     return by_matrix(walk, one, [value, factors.reshape((*factors.shape[:-1], 1, factors.shape[-1]))], (m, n))

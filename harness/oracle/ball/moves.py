@@ -1,6 +1,6 @@
-"""Operators that only move data: torch's own operator runs once on a tensor of positions, and entries are picked by the result.
+"""Operators that only move data: torch's own operator runs once on positions, and entries are picked by the result.
 
-Position 0 stands for an exact zero, so that operators which fill with zeros (padding, triangles, diagonals) need nothing more.
+Position 0 stands for an exact zero, so that operators which fill with zeros (padding, triangles) need nothing more.
 """
 
 from __future__ import annotations
@@ -12,28 +12,117 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.oracle.ball.budget import MOVES_PER_OPERATION
 from harness.oracle.ball.values import ZERO, Array, Balls, as_complex, from_tensor, make, number
 from harness.oracle.ball.walk import Walk
 
 MOVES = frozenset(
-    """view reshape _unsafe_view view_copy _reshape_alias permute permute_copy transpose transpose_copy t t_copy expand
-    expand_copy slice slice_copy select select_copy narrow narrow_copy squeeze squeeze_copy unsqueeze unsqueeze_copy cat stack
-    hstack vstack flip roll rot90 repeat repeat_interleave gather index _unsafe_index index_select take take_along_dim unfold
-    unfold_copy diagonal diagonal_copy diag_embed diagonal_scatter select_scatter slice_scatter masked_scatter masked_select
-    tril triu constant_pad_nd where masked_fill index_fill index_copy scatter embedding split split_copy split_with_sizes
-    split_with_sizes_copy chunk unbind unbind_copy movedim swapaxes swapdims im2col pixel_shuffle pixel_unshuffle
-    channel_shuffle replication_pad1d replication_pad2d replication_pad3d reflection_pad1d reflection_pad2d reflection_pad3d
-    block_diag broadcast_to broadcast_in_dim as_strided as_strided_copy as_strided_scatter flatten ravel _unsafe_masked_index
-    upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
-    _upsample_nearest_exact3d fill copy max_unpool2d max_unpool3d""".split()
+    [
+        "view",
+        "reshape",
+        "_unsafe_view",
+        "view_copy",
+        "_reshape_alias",
+        "permute",
+        "permute_copy",
+        "transpose",
+        "transpose_copy",
+        "t",
+        "t_copy",
+        "expand",
+        "expand_copy",
+        "slice",
+        "slice_copy",
+        "select",
+        "select_copy",
+        "narrow",
+        "narrow_copy",
+        "squeeze",
+        "squeeze_copy",
+        "unsqueeze",
+        "unsqueeze_copy",
+        "cat",
+        "stack",
+        "hstack",
+        "vstack",
+        "flip",
+        "roll",
+        "rot90",
+        "repeat",
+        "repeat_interleave",
+        "gather",
+        "index",
+        "_unsafe_index",
+        "index_select",
+        "take",
+        "take_along_dim",
+        "unfold",
+        "unfold_copy",
+        "diagonal",
+        "diagonal_copy",
+        "diag_embed",
+        "diagonal_scatter",
+        "select_scatter",
+        "slice_scatter",
+        "masked_scatter",
+        "masked_select",
+        "tril",
+        "triu",
+        "constant_pad_nd",
+        "where",
+        "masked_fill",
+        "index_fill",
+        "index_copy",
+        "scatter",
+        "embedding",
+        "split",
+        "split_copy",
+        "split_with_sizes",
+        "split_with_sizes_copy",
+        "chunk",
+        "unbind",
+        "unbind_copy",
+        "movedim",
+        "swapaxes",
+        "swapdims",
+        "im2col",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "channel_shuffle",
+        "replication_pad1d",
+        "replication_pad2d",
+        "replication_pad3d",
+        "reflection_pad1d",
+        "reflection_pad2d",
+        "reflection_pad3d",
+        "block_diag",
+        "broadcast_to",
+        "broadcast_in_dim",
+        "as_strided",
+        "as_strided_copy",
+        "as_strided_scatter",
+        "flatten",
+        "ravel",
+        "_unsafe_masked_index",
+        "upsample_nearest1d",
+        "upsample_nearest2d",
+        "upsample_nearest3d",
+        "_upsample_nearest_exact1d",
+        "_upsample_nearest_exact2d",
+        "_upsample_nearest_exact3d",
+        "fill",
+        "copy",
+        "max_unpool2d",
+        "max_unpool3d",
+    ]
 )
-MOVES_PER_OPERATION = 16
-"""Entries that are moved in the time of one ball operation, or so."""
-DATA = frozenset("self input src source other values tensors weight value grad_output tensor".split())
+DATA = frozenset(
+    ["self", "input", "src", "source", "other", "values", "tensors", "weight", "value", "grad_output", "tensor"]
+)
 """Arguments that hold data rather than places."""
-FILLS = frozenset("value self other".split())
+FILLS = frozenset({"value", "self", "other", "fill"})
 """Scalar arguments that are data too."""
-STRIDED = frozenset("as_strided as_strided_copy as_strided_scatter".split())
+STRIDED = frozenset(["as_strided", "as_strided_copy", "as_strided_scatter"])
 
 
 class _Pool:
@@ -53,7 +142,9 @@ class _Pool:
         """The entries at positions."""
         complex_ = any(part.complex for part in self.parts)
         where = positions.numpy()
-        data = self._column([part.data for part in self.parts], complex_=complex_)[where.reshape(-1)].reshape(where.shape)
+        data = self._column([part.data for part in self.parts], complex_=complex_)[where.reshape(-1)].reshape(
+            where.shape
+        )
         if all(part.active is None for part in self.parts):
             return Balls(data, complex=complex_)
         masks = [np.zeros(p.size, dtype=bool) if p.active is None else p.active.reshape(-1) for p in self.parts]

@@ -1,8 +1,8 @@
 """The ball oracle: certified enclosures of a subject's values, gradients and Hessian products.
 
-A gradient takes one pass per input coordinate, in which that input is x + t, while that is affordable; a few dense random
-directions otherwise. The precision doubles until every enclosure is tight. At a tie (|x| at 0) the one-sided slopes are both
-enclosed. Cannot see a mistake of the function itself, and nothing beyond operators it has rules for, which it names.
+A gradient takes one pass per input coordinate, in which that input is x + t, while that is affordable; a few dense
+random directions otherwise. The precision doubles until every enclosure is tight. At a tie (|x| at 0) both one-sided
+slopes are enclosed. Cannot see a mistake of the function itself, nor past an operator without a rule, which it names.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PROBES = 3
 
 @dataclass(slots=True)
 class _Slope:
-    """The derivative along one direction for every cotangent: from the right and from the left (the same where smooth)."""
+    """The derivative along one direction for every cotangent, from the right and from the left."""
 
     right: list[Entry]
     left: list[Entry]
@@ -68,8 +68,8 @@ def ball_estimates(
         budget: what the call may spend.
 
     Returns:
-        Outputs and gradients (or projections C × D on D directions, see `Estimate.directions`); entries without a finite
-        enclosure are NaN with an infinite bar.
+        Outputs and gradients (or projections C × D on D directions, see `Estimate.directions`); entries without a
+        finite enclosure are NaN with an infinite bar.
 
     Raises:
         NotCertifiedError: saying why there is no certificate.
@@ -139,7 +139,7 @@ def _plus(left: Direction, right: Direction) -> Direction:
     """The exact sum of two directions."""
     places = {**left, **right}
     total = {place: arb(left.get(place, 0.0)) + arb(right.get(place, 0.0)) for place in places}
-    return {place: step for place, step in total.items() if not step == 0}
+    return {place: step for place, step in total.items() if not step.is_zero()}
 
 
 def _values(passes: Passes, work: Work) -> tuple[list[Entry], int]:
@@ -165,9 +165,7 @@ def _undecided(bits: int) -> str:
     return f"two numbers that a comparison must tell apart still overlap at {bits} bits"
 
 
-def _fill(
-    passes: Passes, work: Work, table: _Table, weights: list[list[Entry]], bits: int, *, foresee: bool
-) -> bool:
+def _fill(passes: Passes, work: Work, table: _Table, weights: list[list[Entry]], bits: int, *, foresee: bool) -> bool:
     """Compute the slopes along every direction, at doubling precision; False when that is foreseen to cost too much."""
     pending, table.bits = list(range(len(table.directions))), bits
     while pending:
@@ -200,7 +198,7 @@ def _fill(
 
 
 def _raise_precision(passes: Passes, work: Work, bits: int, table: _Table) -> bool:
-    """Repeat the constant pass at more bits; False when the budget ends there but every slope has an enclosure already."""
+    """Repeat the constant pass at more bits; False when the budget ends there and every slope is enclosed already."""
     try:
         work.restart()
         passes.values(bits)
@@ -227,7 +225,7 @@ def _weigh(passes: Passes, taylor: Taylor, weights: list[list[Entry]], order: in
     result = []
     with working_precision(passes.bits, 1):
         for line in weights:
-            used = [(line[place], ball) for place, ball in moved.items() if not line[place] == 0]
+            used = [(line[place], ball) for place, ball in moved.items() if not line[place].is_zero()]
             result.append(dot([w for w, _ in used], [ball for _, ball in used]))
     return result
 
@@ -240,7 +238,9 @@ def _loose(table: _Table, undecided: list[int], bits: int) -> list[int]:
         for row in range(len(known[0].right) if known else 0):
             floor = _floor([slope.right[row] for slope in known])
             for position, slope in enumerate(table.slopes):
-                if slope is not None and not all(_settled(ball[row], bits, floor) for ball in (slope.right, slope.left)):
+                if slope is not None and not all(
+                    _settled(ball[row], bits, floor) for ball in (slope.right, slope.left)
+                ):
                     loose.add(position)
     return sorted(loose)
 
@@ -278,12 +278,15 @@ def _gradient_estimate(table: _Table, projected: Tensor | None, count: int) -> E
                 value, bar = spanning_double(right, left)
                 values.append(value)
                 bars.append(bar)
-    value, bar = _tensor(values, shape).T, _tensor(bars, shape).T
+    centre, radius = _tensor(values, shape).T, _tensor(bars, shape).T
     kink = torch.tensor(kinks, dtype=torch.bool).reshape(shape).T
-    if value.numel() and bool(value.isnan().all()):
-        raise NotCertifiedError("no derivative has a finite enclosure: the function jumps, overflows or is not differentiable there")
+    if centre.numel() and bool(centre.isnan().all()):
+        raise NotCertifiedError(
+            "no derivative has a finite enclosure: the function jumps, overflows or is not differentiable there"
+        )
     return Estimate(
-        value=value.contiguous(), bar=bar.contiguous(), oracle=ORACLE, origin=_origin(table.bits), independent=True, rigorous=True,
+        value=centre.contiguous(), bar=radius.contiguous(), oracle=ORACLE, origin=_origin(table.bits),
+        independent=True, rigorous=True,
         directions=projected, kink=kink.contiguous() if bool(kink.any()) else None,
         note=f"a kink at {int(kink.any(0).sum())} of {kink.shape[1]} entries" if bool(kink.any()) else None,
     )  # fmt: skip
@@ -323,7 +326,9 @@ def _products(
                 sums = [[_plus(row, axis) for axis in axes] for row in rows]
             mixed = [[_curvature(passes, step, weights) for step in line] for line in sums]
             with working_precision(passes.bits, 1):
-                best = [[m - q - p for m, p in zip(line, alone, strict=True)] for line, q in zip(mixed, along, strict=True)]
+                best = [
+                    [m - q - p for m, p in zip(line, alone, strict=True)] for line, q in zip(mixed, along, strict=True)
+                ]
                 floors = [_floor(line) for line in best]
                 if all(_settled(ball, bits, floor) for line, floor in zip(best, floors, strict=True) for ball in line):
                     return best, bits

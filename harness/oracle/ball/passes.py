@@ -42,8 +42,8 @@ MOST_EXTRA_TERMS = 4
 class Taylor:
     """Coefficients of t¹ … tᵏ of the outputs along one direction.
 
-    `terms[k − 1][j]` is that of tᵏ in output j, NaN where the function jumps; outputs that are absent do not change. `tied`
-    says that the terms hold for t → 0⁺ only.
+    `terms[k − 1][j]` is that of tᵏ in output j, NaN where the function jumps; outputs that are absent do not change.
+    `tied` says that the terms hold for t → 0⁺ only.
     """
 
     terms: tuple[Mapping[int, Entry], ...]
@@ -67,7 +67,9 @@ class Passes:
         module, self._names, self._outputs = lower(subject, point)
         self._interpreter = Interpreter(module)
         self._flat, self._work = flat, work
-        self._inputs = {name: value if is_integral(value) else from_tensor(value) for name, value in flat.values.items()}
+        self._inputs = {
+            name: value if is_integral(value) else from_tensor(value) for name, value in flat.values.items()
+        }
         self.bits = 0
         self._base: Walk | None = None
         self._values: list[Entry] = []
@@ -93,10 +95,10 @@ class Passes:
 
     def _along(self, direction: Direction, order: int, length: int) -> Taylor:
         inputs, changed = self._seeded(direction, length)
-        walk = Walk(self._work, self._base)
+        walk = Walk(self._work, self._base, needed=order + 1)
         found = self._interpreter.walk(walk, inputs, changed)
         if walk.tied:
-            walk = Walk(self._work, self._base, dense=True)
+            walk = Walk(self._work, self._base, dense=True, needed=order + 1)
             found = self._interpreter.walk(walk, inputs, changed)
         moved = self._moved_outputs(found, all_of_them=walk.tied)
         self._work.charge(len(moved))
@@ -114,7 +116,8 @@ class Passes:
         for block in self._flat.blocks:
             part = {place - block.start: step for place, step in direction.items() if block.start <= place < block.stop}
             if part:
-                seeded[block.name] = _moved(self._inputs[block.name], part, length, pairs=block.complex)
+                value = Walk(self._work).ball(self._inputs[block.name])
+                seeded[block.name] = _moved(value, part, length, pairs=block.complex)
                 moving.add(self._names.index(block.name))
         return tuple(seeded[name] for name in self._names), frozenset(moving)
 
@@ -127,10 +130,8 @@ class Passes:
                 continue
             width = 2 if value.complex else 1
             entries = value.data.reshape(-1)
-            if all_of_them:
-                places = range(value.size)
-            else:
-                places = [] if value.active is None else np.flatnonzero(value.active).tolist()
+            nowhere = np.zeros(0, dtype=np.int64) if value.active is None else np.flatnonzero(value.active)
+            places = list(range(value.size)) if all_of_them else nowhere.tolist()
             for place in places:
                 entry = entries[place]
                 parts = (real_part(entry), imaginary_part(entry)) if value.complex else (entry,)
@@ -155,7 +156,7 @@ def _moved(value: Balls, part: Mapping[int, Any], length: int, *, pairs: bool) -
     data, active = value.data.reshape(-1).copy(), np.zeros(value.size, dtype=bool)
     steps: dict[int, Any] = {}
     for place, step in part.items():
-        exact = arb(step)
+        exact: Any = arb(step)
         if pairs:
             where, exact = place // 2, acb(0, exact) if place % 2 else acb(exact)
         else:

@@ -117,10 +117,10 @@ def trilinear(
 
 @rule("convolution", "_convolution", "convolution_overrideable")
 def convolution(
-    walk: Walk, input: Any, weight: Any, bias: Any, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
-    transposed: bool, output_padding: Sequence[int], groups: int,
+    walk: Walk, input: Any, weight: Any, bias: Any, stride: Sequence[int], padding: Sequence[int],
+    dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int,
 ) -> Balls:  # fmt: skip
-    """Convolution in any number of dims, with groups; the transposed one is that of the input spread out by its stride."""
+    """Convolution in any number of dims, with groups; a transposed one is that of the input spread by its stride."""
     image, kernel = walk.alike(input, weight)
     spatial = kernel.data.ndim - 2
     lone = image.data.ndim == spatial + 1
@@ -134,7 +134,10 @@ def convolution(
         taps = _turned(taps, groups)
         places = _spread(places, strides)
         reach = [gap * (size - 1) for gap, size in zip(gaps, taps.shape[2:], strict=True)]
-        pads, ends = [r - p for r, p in zip(reach, pads, strict=True)], [r - p + e for r, p, e in zip(reach, pads, extra, strict=True)]
+        pads, ends = (
+            [r - p for r, p in zip(reach, pads, strict=True)],
+            [r - p + e for r, p, e in zip(reach, pads, extra, strict=True)],
+        )
         strides = [1] * spatial
     places = _pad(places, pads, ends)
     windows = _windows(places, taps.shape[2:], strides, gaps)
@@ -150,9 +153,11 @@ def _each(value: Sequence[int], count: int) -> list[int]:
 
 
 def _turned(taps: Tensor, groups: int) -> Tensor:
-    """Weight positions of a transposed convolution (in × out/g × …) as those of an ordinary one (out × in/g × …), mirrored."""
+    """Weights of a transposed convolution (in × out/g × …) as those of an ordinary one (out × in/g × …), mirrored."""
     split = taps.reshape(groups, taps.shape[0] // groups, *taps.shape[1:]).transpose(1, 2)
-    return split.reshape(groups * taps.shape[1], taps.shape[0] // groups, *taps.shape[2:]).flip(tuple(range(2, taps.dim())))
+    return split.reshape(groups * taps.shape[1], taps.shape[0] // groups, *taps.shape[2:]).flip(
+        tuple(range(2, taps.dim()))
+    )
 
 
 def _spread(places: Tensor, strides: Sequence[int]) -> Tensor:
@@ -179,7 +184,9 @@ def _windows(places: Tensor, kernel: Sequence[int], strides: Sequence[int], gaps
 def _with_zero(value: Balls) -> Balls:
     """Entries end to end behind a zero, so that position 0 means padding."""
     active = None if value.active is None else np.concatenate([[False], value.active.reshape(-1)])
-    data = np.concatenate([make([value.data.reshape(-1)[0] * 0 if value.complex else ZERO], (1,)), value.data.reshape(-1)])
+    data = np.concatenate(
+        [make([value.data.reshape(-1)[0] * 0 if value.complex else ZERO], (1,)), value.data.reshape(-1)]
+    )
     return Balls(data, active=active, complex=value.complex)
 
 
@@ -209,13 +216,23 @@ def _average(walk: Walk, a: Any, kernel_size: Any, stride: Any, padding: Any, ce
     sizes, pads = _each(kernel_size, spatial), _each(padding, spatial)
     strides = _each(stride, spatial) if stride else sizes
     places = torch.arange(1, image.size + 1).reshape(image.shape)
-    counted = _pad(torch.ones_like(places), pads, pads) * 0 + 1 if count_include_pad else _pad(torch.ones_like(places), pads, pads)
+    counted = (
+        _pad(torch.ones_like(places), pads, pads) * 0 + 1
+        if count_include_pad
+        else _pad(torch.ones_like(places), pads, pads)
+    )
     places = _pad(places, pads, pads)
     if ceil_mode:
-        over = [_overhang(n, k, s, p) for n, k, s, p in zip(value.shape[len(lead) :], sizes, strides, pads, strict=True)]
+        over = [
+            _overhang(n, k, s, p) for n, k, s, p in zip(value.shape[len(lead) :], sizes, strides, pads, strict=True)
+        ]
         places, counted = _pad(places, [0] * spatial, over), _pad(counted, [0] * spatial, over)
     windows = _windows(places, sizes, strides, [1] * spatial)
-    counts = _windows(counted, sizes, strides, [1] * spatial).sum(-1) if divisor_override is None else torch.full(windows.shape[:-1], divisor_override)
+    counts = (
+        _windows(counted, sizes, strides, [1] * spatial).sum(-1)
+        if divisor_override is None
+        else torch.full(windows.shape[:-1], divisor_override)
+    )
     out_shape = windows.shape[2:-1]
     sums = reduce(walk, f.total, pick(_with_zero(image), windows), -1)
     return walk.map(f.divide, sums, counts).reshape((*lead, *out_shape))
@@ -252,9 +269,13 @@ def adaptive_average_pool(walk: Walk, a: Any, output_size: Sequence[int]) -> Bal
             start, stop = cell * size // target, -(-(cell + 1) * size // target)
             window = value.moveaxis(axis, 0)
             part = Balls(
-                window.data[start:stop], active=None if window.active is None else window.active[start:stop], complex=value.complex
+                window.data[start:stop],
+                active=None if window.active is None else window.active[start:stop],
+                complex=value.complex,
             )
-            parts.append(reduce(walk, lambda entries: f.divide(f.total(entries), walk.ball(len(entries)).data.item()), part, 0))
+            parts.append(
+                reduce(walk, lambda entries: f.divide(f.total(entries), walk.ball(len(entries)).data.item()), part, 0)
+            )
         stacked = np.stack([part.data for part in parts])
         masks = [np.zeros(p.shape, bool) if p.active is None else p.active for p in parts]
         value = Balls(stacked, active=np.stack(masks), complex=value.complex).moveaxis(0, axis)

@@ -1,4 +1,4 @@
-"""Operators that reduce or accumulate along dims: sums, products, moments, norms, running sums, distances, pooling by mean."""
+"""Operators that reduce or accumulate along dims: sums, products, moments, norms, running sums, distances."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from flint import arb
 
 from harness.oracle.ball import functions as f
 from harness.oracle.ball.compare import axes_of, pick, truth
-from harness.oracle.ball.elementwise import absolute, add, power, quotient, root, subtract
+from harness.oracle.ball.elementwise import FUNCTION_COST, absolute, add, power, quotient, root, subtract
 from harness.oracle.ball.rules import RULES, rule
 from harness.oracle.ball.values import Balls, Entry
 from harness.oracle.ball.walk import Walk
 
 Combine = Callable[[list[Entry]], Entry]
+
+
+def _exponential(walk: Walk, a: Any) -> Balls:
+    return walk.map(f.exponential, a, cost=FUNCTION_COST)
+
+
+def _logarithm(walk: Walk, a: Any) -> Balls:
+    return walk.map(f.logarithm, a, cost=FUNCTION_COST)
 
 
 def lanes(value: Balls, axes: tuple[int, ...]) -> tuple[Balls, tuple[int, ...], int]:
@@ -28,7 +36,9 @@ def lanes(value: Balls, axes: tuple[int, ...]) -> tuple[Balls, tuple[int, ...], 
     return moved.reshape((math.prod(left), width)), left, width
 
 
-def reduce(walk: Walk, combine: Combine, a: Any, dim: Any, *, keepdim: bool = False, complex: bool | None = None) -> Balls:
+def reduce(
+    walk: Walk, combine: Combine, a: Any, dim: Any, *, keepdim: bool = False, complex: bool | None = None
+) -> Balls:
     """Combine the entries along dims to one."""
     value = walk.ball(a)
     axes = axes_of(dim, value.data.ndim)
@@ -72,14 +82,18 @@ def _variance(correction: float) -> Combine:
 
 
 @rule("var")
-def variance(walk: Walk, a: Any, dim: Any = None, correction: Any = None, unbiased: bool = True, keepdim: bool = False) -> Balls:
+def variance(
+    walk: Walk, a: Any, dim: Any = None, correction: Any = None, unbiased: bool = True, keepdim: bool = False
+) -> Balls:
     """Variance along dims, with a correction of the degrees of freedom (1 when not given)."""
     chosen = (1 if unbiased else 0) if correction is None else correction
     return reduce(walk, _variance(chosen), a, dim, keepdim=keepdim, complex=False)
 
 
 @rule("std")
-def deviation(walk: Walk, a: Any, dim: Any = None, correction: Any = None, unbiased: bool = True, keepdim: bool = False) -> Balls:
+def deviation(
+    walk: Walk, a: Any, dim: Any = None, correction: Any = None, unbiased: bool = True, keepdim: bool = False
+) -> Balls:
     """Square root of the variance."""
     return _root(walk, variance(walk, a, dim, correction, unbiased, keepdim))
 
@@ -99,7 +113,8 @@ def vector_norm(walk: Walk, a: Any, ord: Any = 2, dim: Any = None, keepdim: bool
         return _root(walk, reduce(walk, _sum_of_squares, a, dim, keepdim=keepdim, complex=False))
     size = absolute(walk, a)
     if math.isinf(ord):
-        return RULES["amax" if ord > 0 else "amin"](walk, size, dim or (), keepdim)
+        extreme: Balls = RULES["amax" if ord > 0 else "amin"](walk, size, dim or (), keepdim)
+        return extreme
     if ord == 0:
         return total(walk, truth(walk, a).to(torch.int64), dim, keepdim)
     if ord == 1:
@@ -172,19 +187,19 @@ def running_product(walk: Walk, a: Any, dim: int) -> Balls:
 @rule("logcumsumexp")
 def running_log_sum(walk: Walk, a: Any, dim: int) -> Balls:
     """log of the sums of exponentials of the first entries along a dim."""
-    return RULES["log"](walk, running_sum(walk, RULES["exp"](walk, a), dim))
+    return _logarithm(walk, running_sum(walk, _exponential(walk, a), dim))
 
 
 @rule("logsumexp")
 def log_sum(walk: Walk, a: Any, dim: Any, keepdim: bool = False) -> Balls:
     """log Σ exp along dims."""
-    return RULES["log"](walk, total(walk, RULES["exp"](walk, a), dim, keepdim))
+    return _logarithm(walk, total(walk, _exponential(walk, a), dim, keepdim))
 
 
 @rule("_softmax", "softmax")
 def softmax(walk: Walk, a: Any, dim: int, half_to_float: bool = False) -> Balls:
     """exp / Σ exp along a dim."""
-    powers = RULES["exp"](walk, a)
+    powers = _exponential(walk, a)
     return walk.map(f.divide, powers, total(walk, powers, dim, keepdim=True))
 
 
@@ -207,7 +222,7 @@ def combine_of(walk: Walk, kind: str) -> Combine:
         def combine(entries: list[Entry]) -> Entry:
             best = entries[0]
             for entry in entries[1:]:
-                best = entry if sign * walk.sign(entry, best) > 0 else best
+                best = entry if sign * walk.sign(entry, best, pick=True) > 0 else best
             return best
 
         return combine

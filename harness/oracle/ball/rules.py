@@ -1,7 +1,7 @@
-"""The table of operators: ATen names and what computes them in balls. The modules beside this one fill it when imported.
+"""The table of operators: ATen names and what computes them in balls. The modules beside this one fill it.
 
-A rule is a function of a `Walk` and the operator's arguments by their schema names (`self` is called `a`). Arguments a rule
-does not name must have their defaults, or be among those that do not change numbers.
+A rule is a function of a `Walk` and the operator's arguments by their schema names (`self` is called `a`). Arguments a
+rule does not name must have their defaults, or be among those that do not change numbers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Operators that add to, or otherwise combine with, entries at computed places: scatter, index and segment reductions."""
+"""Operators that add to, or otherwise combine with, entries at computed places: scatter and index reductions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.oracle.ball.elementwise import multiply
 from harness.oracle.ball.functions import total
-from harness.oracle.ball.reductions import combine_of
+from harness.oracle.ball.reductions import Combine, combine_of
 from harness.oracle.ball.rules import rule
 from harness.oracle.ball.values import Balls, Entry
 from harness.oracle.ball.walk import Walk
-from harness.oracle.ball.elementwise import multiply
-from harness.oracle.ball.reductions import Combine
 
 
 def accumulate(
@@ -83,13 +82,18 @@ def scatter_reduce(
     if index.dim() == 0 or value.data.ndim == 0:
         value, source, index = value.reshape((-1,)), source.reshape((-1,)), index.reshape(-1)
     places = _gather_places(value, dim, index) if index.numel() else index
-    found = accumulate(walk, value, places, _part(source, index.shape), combine_of(walk, reduce), include_self=include_self)
+    found = accumulate(
+        walk, value, places, _part(source, index.shape), combine_of(walk, reduce), include_self=include_self
+    )
     return found.reshape(walk.ball(a).shape)
 
 
 def _gather_places(value: Balls, dim: int, index: Tensor) -> Tensor:
     """Flat positions of (…, index, …) for every entry of an index tensor, which may be shorter than the tensor."""
-    axes = [torch.arange(size).reshape([-1 if i == axis else 1 for i in range(index.dim())]) for axis, size in enumerate(index.shape)]
+    axes = [
+        torch.arange(size).reshape([-1 if i == axis else 1 for i in range(index.dim())])
+        for axis, size in enumerate(index.shape)
+    ]
     axes[dim % index.dim()] = index
     return _positions(value)[tuple(axes)]
 
@@ -103,13 +107,17 @@ def index_add(walk: Walk, a: Any, dim: int, index: Tensor, source: Any, alpha: A
 
 
 @rule("index_reduce")
-def index_reduce(walk: Walk, a: Any, dim: int, index: Tensor, source: Any, reduce: str, include_self: bool = True) -> Balls:
+def index_reduce(
+    walk: Walk, a: Any, dim: int, index: Tensor, source: Any, reduce: str, include_self: bool = True
+) -> Balls:
     """Combine slices of source into the slices that index names."""
     value = walk.ball(a)
     flat = value.reshape((1,)) if value.data.ndim == 0 else value
     places = _positions(flat).index_select(dim, index.reshape(-1))
     added = walk.ball(source).reshape(tuple(places.shape))
-    return accumulate(walk, flat, places, added, combine_of(walk, reduce), include_self=include_self).reshape(value.shape)
+    return accumulate(walk, flat, places, added, combine_of(walk, reduce), include_self=include_self).reshape(
+        value.shape
+    )
 
 
 @rule("index_put", "_unsafe_index_put", "_index_put_impl")
@@ -124,7 +132,9 @@ def index_put(walk: Walk, a: Any, indices: list[Tensor | None], values: Any, acc
 def masked_index_put(walk: Walk, a: Any, mask: Tensor, indices: list[Tensor | None], values: Any) -> Balls:
     """Add the values under a mask at clamped indices."""
     value = walk.ball(a)
-    bounded = [None if i is None else i.clamp(min=-size, max=size - 1) for i, size in zip(indices, value.shape, strict=False)]
+    bounded = [
+        None if i is None else i.clamp(min=-size, max=size - 1) for i, size in zip(indices, value.shape, strict=False)
+    ]
     places = torch.ops.aten.index(_positions(value), bounded)
     weights = mask.to(torch.int64)
     return _put(walk, value, places, multiply(walk, values, weights), add=True)

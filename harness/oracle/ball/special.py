@@ -1,7 +1,7 @@
-"""Special functions of an entry: Arb's own, or exact identities between them (reflection, hypergeometric and Coulomb forms).
+"""Special functions of an entry: Arb's own, or exact identities between them (reflection, hypergeometric, Coulomb).
 
-Where Arb has a function for numbers only, its Taylor coefficients come from a series Arb has: ψ from log Γ, the inverse of
-erf by reversion.
+Where Arb has a function for numbers only, its Taylor coefficients come from a series Arb has: ψ from log Γ, the inverse
+of erf by reversion.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from collections.abc import Callable
 from flint import acb, acb_series, arb, arb_series, ctx
 
 from harness.oracle.ball.functions import compose, divide
-from harness.oracle.ball.values import SERIES, Entry, constant_term, not_a_number, real_part, series, terms, working_precision
+from harness.oracle.ball.values import (
+    SERIES,
+    Entry,
+    constant_term,
+    not_a_number,
+    real_part,
+    series,
+    terms,
+    working_precision,
+)
 
 
 def error_function(x: Entry) -> Entry:
@@ -157,7 +166,7 @@ def gamma_lower(a: Entry, x: Entry) -> Entry:
     """The regularised lower incomplete gamma function P(a, x); differentiable in x."""
     if isinstance(a, SERIES):
         return not_a_number(a)
-    return arb_series.gamma_lower(a, x, 1) if isinstance(x, SERIES) else arb.gamma_lower(x, a, 1)
+    return arb_series.gamma_lower(a, x, 1) if isinstance(x, arb_series) else arb.gamma_lower(x, a, 1)
 
 
 def gamma_upper(a: Entry, x: Entry) -> Entry:

@@ -1,4 +1,4 @@
-"""Arrays of balls: NumPy object arrays whose entries are Arb's numbers or power series in t, and how they are made and read.
+"""Arrays of balls: NumPy object arrays of Arb's numbers or power series in t, and how they are made and read.
 
 An entry that does not depend on t is a plain `arb` (`acb` where the array is complex); one that does is an `arb_series`
 (`acb_series`). Nothing here knows an operator.
@@ -84,11 +84,11 @@ def make(entries: Iterable[Entry], shape: Sequence[int]) -> Array:
     return np.fromiter(entries, dtype=object, count=math.prod(shape)).reshape(tuple(shape))
 
 
-def number(value: complex) -> Entry:
+def number(value: Any) -> Entry:
     """A Python number, exactly: integers of any size, floats as the double they are."""
     if isinstance(value, complex):
         return acb(arb(value.real), arb(value.imag))
-    return arb(fmpz(value)) if isinstance(value, int) else arb(value)
+    return arb(fmpz(int(value))) if isinstance(value, int) else arb(value)
 
 
 def from_tensor(tensor: Tensor) -> Balls:
@@ -194,8 +194,8 @@ def to_double(ball: Entry) -> tuple[float, float]:
         largest = arb(float(np.finfo(np.float64).max))
         beyond = ball > largest if value > 0 else ball < -largest
         return (value, 0.0) if beyond else (math.nan, math.inf)
-    gap = float(abs(ball - arb(value)).upper())
-    return value, 0.0 if gap == 0 and (ball - arb(value)).is_zero() else max(math.nextafter(gap, math.inf), SMALLEST)
+    gap = ball - arb(value)
+    return value, 0.0 if gap.is_zero() else max(math.nextafter(float(abs(gap).upper()), math.inf), SMALLEST)
 
 
 def spanning_double(first: Entry, second: Entry) -> tuple[float, float]:
@@ -205,8 +205,10 @@ def spanning_double(first: Entry, second: Entry) -> tuple[float, float]:
     value = float(((first + second) / 2).mid())
     if math.isinf(value):
         return math.nan, math.inf
-    gap = max(float(abs(ball - arb(value)).upper()) for ball in (first, second))
-    return value, max(math.nextafter(gap, math.inf), SMALLEST) if gap else 0.0
+    gaps = [ball - arb(value) for ball in (first, second)]
+    if all(gap.is_zero() for gap in gaps):
+        return value, 0.0
+    return value, max(math.nextafter(max(float(abs(gap).upper()) for gap in gaps), math.inf), SMALLEST)
 
 
 def is_tight(ball: Entry, bits: int, floor: Entry) -> bool:
