@@ -17,9 +17,11 @@ from harness.oracle.ball import functions as f
 from harness.oracle.ball.elementwise import absolute
 from harness.oracle.ball.errors import NotCertifiedError
 from harness.oracle.ball.rules import RULES, rule
-from harness.oracle.ball.values import ONE, ZERO, Balls, Entry, as_complex, real_part
+from harness.oracle.ball.values import ONE, ZERO, Balls, Entry, as_complex, constant_term, real_part
 from harness.oracle.ball.walk import Walk
 
+EPSILON = 2.0**-52
+"""What torch scales its default tolerances of singular values by, in float64."""
 OnMatrices = Callable[..., list[Entry]]
 
 
@@ -302,14 +304,30 @@ def qr(walk: Walk, A: Any, mode: str = "reduced") -> tuple[Balls, Balls]:
 
 @rule("linalg_pinv.atol_rtol_tensor", "linalg_pinv.atol_rtol_float")
 def pseudo_inverse(walk: Walk, a: Any, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Balls:
-    """(AᴴA)⁻¹Aᴴ, or Aᴴ(AAᴴ)⁻¹, of matrices of full rank; others have no answer here."""
+    """(AᴴA)⁻¹Aᴴ, or Aᴴ(AAᴴ)⁻¹, of matrices none of whose singular values is dropped; others have no answer here."""
     value = walk.ball(a)
     m, n = value.shape[-2:]
+    default = 0.0 if atol is not None else max(m, n) * EPSILON
+    least, relative = walk.ball(0.0 if atol is None else atol), walk.ball(default if rtol is None else rtol)
+    limits = [limit.reshape((*limit.shape, 1, 1)) for limit in (least, relative)]
 
-    def one(matrix: e.Matrix) -> list[Entry]:
-        return e.flatten(_pinv(_mirrored(matrix) if hermitian else matrix))
+    def one(matrix: e.Matrix, least: e.Matrix, relative: e.Matrix) -> list[Entry]:
+        matrix = _mirrored(matrix) if hermitian else matrix
+        inverse = _pinv(matrix)
+        _refuse_dropping(matrix, inverse, least[0][0], relative[0][0])
+        return e.flatten(inverse)
 
-    return by_matrix(walk, one, [value], (n, m))
+    return by_matrix(walk, one, [value, *limits], (n, m))
+
+
+def _refuse_dropping(matrix: e.Matrix, inverse: e.Matrix, least: Entry, relative: Entry) -> None:
+    """Refuse a matrix unless 1/‖A⁺‖, a bound below all singular values, exceeds least and relative·‖A‖ (Frobenius)."""
+    size, inverse_size = (
+        f.total([f.squared_modulus(constant_term(x)) for x in e.flatten(m)]).sqrt() for m in (matrix, inverse)
+    )
+    threshold = [real_part(constant_term(least)), real_part(constant_term(relative)) * size]
+    if not all(limit * inverse_size < 1 for limit in threshold):
+        raise NotCertifiedError("a matrix may have singular values that are dropped")
 
 
 def _mirrored(matrix: e.Matrix) -> e.Matrix:
@@ -335,7 +353,15 @@ def least_squares(walk: Walk, a: Any, b: Any, rcond: Any = None, driver: str | N
     right, vector = _columns(right, matrix)
     m, n = matrix.shape[-2:]
     shape = (n, right.shape[-1])
-    found = by_matrix(walk, lambda a_, b_: e.flatten(e.times(_pinv(a_), b_)), [matrix, right], shape)
+    relative = walk.ball(max(m, n) * EPSILON if rcond is None else rcond)
+
+    def one(matrix_: e.Matrix, right_: e.Matrix) -> list[Entry]:
+        inverse = _pinv(matrix_)
+        if driver != "gels":
+            _refuse_dropping(matrix_, inverse, ZERO, relative.data.item())
+        return e.flatten(e.times(inverse, right_))
+
+    found = by_matrix(walk, one, [matrix, right], shape)
     residuals = walk.ball(torch.zeros(0, dtype=torch.float64))
     if m > n and driver in ("gels", "gelsd", "gelss"):
         residuals = by_matrix(walk, _residuals, [matrix, right, found], (right.shape[-1],), complex=False)
