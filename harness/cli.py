@@ -20,7 +20,9 @@ from harness.records import ExitCode
 
 if TYPE_CHECKING:
     from harness.records import Run
+    from harness.run.baseline import Change
     from harness.run.options import Kind, RunOptions
+    from harness.run.sweep import Sweep
 
 app = typer.Typer(
     help="Is the gradient right, does descent on it arrive, how fast is it, and did any of that get worse?",
@@ -143,6 +145,57 @@ bench = _command("bench", ("benchmark",), "How fast is it? Verify quickly, then 
 run_all = _command("run", ("verify", "converge", "benchmark"), "All three, with a short timing pass.")
 
 
+@app.command(name="torch")
+def torch_(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[OPERATOR]...", help="Exact names; all operators if none is given.")
+    ] = None,
+    *,
+    keyword: Annotated[
+        str | None, typer.Option("-k", metavar="EXPR", help="Operators whose name matches, as pytest's -k.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, metavar="N", help="Sample inputs to verify of each operator.")] = 3,
+    dtype: Annotated[str, typer.Option(metavar="T", help="Dtype the samples are drawn in.")] = "float64",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="results.jsonl of an earlier sweep: fail only on what is worse than there."),
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Annotated[DeviceName, typer.Option(help="Where operators run.")] = DeviceName.CPU,
+    strict: Strict = None,
+    json: AsJson = False,
+    jobs: Jobs = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, metavar="S", help="Seconds an operator may take. (default: 120)")
+    ] = None,
+    memory: Annotated[float, typer.Option(min=0.01, metavar="GIB", help="Memory an operator may take, in GiB.")] = 4.0,
+) -> None:
+    """Sweep the installed PyTorch: verify every differentiable operator of its operator database."""
+    from harness.run.options import RunOptions
+    from harness.run.run import default_directory
+    from harness.run.sweep import TIMEOUT_S, Sweep
+
+    options = RunOptions(
+        keyword=keyword,
+        out=out or default_directory("torch"),
+        seed=seed,
+        device=device.value,
+        strict=_in_ci() if strict is None else strict,
+        jobs=jobs,
+        timeout_s=timeout or TIMEOUT_S,
+        memory_gib=memory,
+        effort="quick",
+        command=shlex.join(["harness", *sys.argv[1:]]),
+    )
+    wanted = Sweep(names=tuple(names or ()), dtype=dtype, samples=samples, baseline=baseline)
+    try:
+        code = _sweep(wanted, options, as_json=json, latest=out is None)
+    except KeyboardInterrupt:  # as above
+        code = ExitCode.INTERRUPTED
+    raise typer.Exit(code)
+
+
 @app.command()
 def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]) -> None:
     """Rebuild a run's report from its results.jsonl."""
@@ -216,6 +269,27 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool) -
     return made.footer.exit_code if made.footer is not None else ExitCode.FAILED
 
 
+def _sweep(wanted: Sweep, options: RunOptions, *, as_json: bool, latest: bool) -> int:
+    """Sweep, write the report, show the result and what changed, and return the exit code."""
+    from harness.run.run import point_latest
+    from harness.run.sweep import sweep
+    from harness.terminal import print_changes, print_run, progress
+
+    with progress() as shown:
+        swept = sweep(wanted, options, on_plan=shown.planned, on_record=shown.recorded, on_running=shown.running)
+    if options.out is not None:
+        _write_report(swept.run, options.out)
+        if latest:
+            point_latest(options.out)
+    if as_json:
+        _print_json(swept.run, options.out, swept.changes)
+    else:
+        print_run(swept.run, options.out, brief=True)
+        if swept.changes is not None:
+            print_changes(swept.changes)
+    return swept.run.footer.exit_code if swept.run.footer is not None else ExitCode.FAILED
+
+
 def _write_report(run: Run, directory: Path) -> None:
     """Write a run's report, or say why that cannot be done."""
     from harness.report.write import write_report
@@ -229,10 +303,11 @@ def _write_report(run: Run, directory: Path) -> None:
         ) from error
 
 
-def _print_json(run: Run, directory: Path | None) -> None:
+def _print_json(run: Run, directory: Path | None, changes: tuple[Change, ...] | None = None) -> None:
     """Print a run as one JSON document on standard output."""
     import json
     from collections import Counter
+    from dataclasses import asdict
 
     from harness.run.journal import to_document
 
@@ -244,6 +319,8 @@ def _print_json(run: Run, directory: Path | None) -> None:
         "not_run": list(run.not_run),
         "directory": None if directory is None else str(directory),
     }
+    if changes is not None:
+        document["changes"] = [asdict(change) for change in changes]
     sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
 
 

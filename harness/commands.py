@@ -31,3 +31,14 @@ def repeat_command(path: str | Path, case_id: str, seed: int, kind: str = "verif
         kinds = ", ".join(SUBCOMMANDS)
         raise ValueError(f"Cannot name a command: kind={kind!r} makes no record. Use one of {kinds}.")
     return shlex.join(["harness", SUBCOMMANDS[kind], str(path), "-k", case_id, "--seed", str(seed)])
+
+
+def sweep_command(
+    operator: str, seed: int, *, dtype: str = "float64", samples: int | None = None, device: str = "cpu"
+) -> str:
+    """Return the command that repeats one of PyTorch's operators: ``harness torch addmm --seed 0 --samples 3``."""
+    words = ["harness", "torch", operator, "--seed", str(seed)]
+    words += [] if samples is None else ["--samples", str(samples)]
+    words += [] if dtype == "float64" else ["--dtype", dtype]
+    words += [] if device == "cpu" else ["--device", device]
+    return shlex.join(words)

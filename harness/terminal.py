@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Finding, Outcome, Run, VerifyRecord
+from harness.run.baseline import Change, Direction
 from harness.run.plan import Job
 
 COLOURS = {
@@ -39,6 +40,9 @@ _FIGURES_WIDTH = 40
 """Columns of outcome, digits, detection limit and time together, with the gaps between them."""
 _MESSAGE_AT_LEAST = 24
 _NOT_RUN_LISTED = 20
+_FEW = 20
+"""Records that a brief table shows in full."""
+_DIRECTIONS: dict[Direction, str] = {"worse": "bold red", "better": "green", "other": "yellow"}
 
 
 class Reporter:
@@ -95,19 +99,51 @@ class _Field(TextColumn):
         return text
 
 
-def print_run(run: Run, directory: Path | None) -> None:
-    """Print the table of a run, what did not run, and the counts of every outcome, on standard output."""
-    console = Console(
-        width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH, highlight=False, emoji=False
-    )
-    if run.records:
-        console.print(_table(run.records, console.width))
+def print_run(run: Run, directory: Path | None, *, brief: bool = False) -> None:
+    """Print the table of a run, what did not run, and the counts of every outcome, on standard output.
+
+    With `brief`, for a sweep of hundreds, the table leaves out what passed and what was skipped, and the reasons for
+    skipping are counted.
+    """
+    console = _console()
+    shown = tuple(r for r in run.records if not brief or r.outcome not in (Outcome.PASS, Outcome.SKIPPED))
+    if brief and len(run.records) <= _FEW:
+        shown = run.records
+    if shown:
+        console.print(_table(shown, console.width))
     for record in run.records:
         if record.outcome not in (Outcome.PASS, Outcome.SKIPPED):
             console.print(_details(record))
+    if brief:
+        _print_skipped(console, run)
     console.print(_summary(run))
     if directory is not None:
         console.print(Text(f"Report: {directory / 'report.html'}"), soft_wrap=True)
+
+
+def print_changes(changes: tuple[Change, ...]) -> None:
+    """Print what is worse, better or other than in a baseline, on standard output."""
+    console = _console()
+    for change in changes:
+        before, after = (outcome.value if outcome is not None else "–" for outcome in (change.before, change.after))
+        head = Text.assemble((f"{change.direction} ", _DIRECTIONS[change.direction]), (change.job, "bold"))
+        console.print(Group(Text.assemble(head, f" {before} → {after}"), Padding(Text(change.message), (0, 0, 0, 2))))
+    counts = Counter(change.direction for change in changes)
+    parts = [Text(f"{counts[d]} {d}", style=style) for d, style in _DIRECTIONS.items()]
+    console.print(Text.assemble("Against the baseline: ", Text(", ").join(parts)))
+
+
+def _console() -> Console:
+    """Return standard output, as wide as its terminal, or wide enough for a table where it is none."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
+    return Console(width=width, highlight=False, emoji=False)
+
+
+def _print_skipped(console: Console, run: Run) -> None:
+    """Say how many were skipped for which reason, the most frequent first."""
+    reasons = Counter(record.message for record in run.records if record.outcome is Outcome.SKIPPED)
+    for reason, count in reasons.most_common():
+        console.print(Text.assemble((f"{count} skipped  ", COLOURS[Outcome.SKIPPED]), reason))
 
 
 def count_text(counts: Counter[Outcome]) -> Text:

@@ -27,6 +27,16 @@ class Case:
         return self.model.title
 
     @property
+    def source(self) -> str:
+        """Where the mathematics or a published figure comes from."""
+        return self.model.source
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The case's tags."""
+        return tuple(self.model.tags)
+
+    @property
     def sizes(self) -> dict[str, tuple[int, ...]]:
         """Every named size with the values declared for it."""
         return {name: _values(dim) for name, dim in self.model.dims.items()}

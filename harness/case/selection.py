@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from harness.case.case import Case
 from harness.errors import UsageError
 
-Predicate = Callable[[Case], bool]
+
+class Named(Protocol):
+    """What a keyword can match: a case, or one of PyTorch's operators."""
+
+    @property
+    def id(self) -> str:
+        """Its unique name."""
+
+    @property
+    def title(self) -> str:
+        """What it is called for people."""
+
+
+Predicate = Callable[[Named], bool]
 
 _TOKEN = re.compile(r"\s*(?:(?P<bracket>[()])|(?P<word>[^\s()]+))")
 

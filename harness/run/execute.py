@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -23,9 +23,9 @@ from pathlib import Path
 from pebble import ProcessExpired, concurrent
 
 from harness.records import CaseRecord, Outcome
-from harness.run.options import Kind, RunOptions
+from harness.run.options import RunOptions
 from harness.run.plan import Job
-from harness.run.work import PARTS, blank_record, run_job
+from harness.run.work import blank_record, modules_of, run_job
 from harness.run.worker import Surroundings, Work, in_worker
 
 Records = tuple[CaseRecord, ...]
@@ -63,7 +63,10 @@ def execute(
         The records of one job, at least one.
     """
     verified: dict[str, list[Outcome]] = {}
-    checks = [job for job in jobs if job.kind != "benchmark"]
+    for job in jobs:
+        if job.skip is not None:
+            yield (blank_record(job, options, outcome=Outcome.SKIPPED, message=job.skip),)
+    checks = [job for job in jobs if job.kind != "benchmark" and job.skip is None]
     for records in _run(checks, options, work, output, on_running, alone=False):
         for record in records:
             if record.kind == "verify":
@@ -81,14 +84,13 @@ def execute(
     yield from _run(timed, options, work, output, on_running, alone=True)
 
 
-def warm_up(kinds: Collection[Kind] = ()) -> None:
-    """Start the server process that workers are forked from; it imports what these kinds of job need meanwhile."""
+def warm_up(modules: Sequence[str] = ()) -> None:
+    """Start the server process that workers are forked from; it imports these modules meanwhile."""
     context = _context()
     if context.get_start_method() == "forkserver":
         from multiprocessing import forkserver
 
-        parts = [part for kind, part in PARTS.items() if kind in kinds]
-        context.set_forkserver_preload(["__main__", *parts, "harness.run.preload"])
+        context.set_forkserver_preload(["__main__", *modules, "harness.run.preload"])
         # The server is in our process group: without the mask, a Ctrl-C while it imports would end it with a traceback.
         old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -141,7 +143,7 @@ class _Workers:
 
     def run(self, jobs: Sequence[Job], workers: int) -> Generator[Records, None, None]:
         """Do jobs in at most `workers` processes at a time; stops those running if the caller stops listening."""
-        warm_up({job.kind for job in jobs})
+        warm_up(modules_of(jobs))
         waiting = deque(jobs)
         try:
             while waiting or self._running:

@@ -1,4 +1,4 @@
-"""Cases → plan: which jobs a run consists of, and in which order. Nothing runs here."""
+"""Cases, or PyTorch's operators → plan: which jobs a run consists of, and in which order. Nothing runs here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from harness.run.options import Kind, RunOptions
 
 if TYPE_CHECKING:
     from harness.case.case import Case
+    from harness.case.operators import Operator
 
 OneDevice = Literal["cpu", "cuda"]
 
@@ -19,14 +20,15 @@ class Job:
     """One piece of work that stands or falls alone: it can hang or crash without touching another.
 
     `entry` is the position under the case's `converge`, None for other kinds. A benchmark on "cpu" sets the CPU against
-    the CUDA device by itself, where there is one.
+    the CUDA device by itself, where there is one. `skip` is the reason of a job that is not done, None for all others.
     """
 
     name: str
     kind: Kind
-    case: Case
+    case: Case | Operator
     entry: int | None = None
     device: OneDevice = "cpu"
+    skip: str | None = None
 
 
 def plan(cases: Sequence[Case], options: RunOptions) -> tuple[Job, ...]:
@@ -38,6 +40,16 @@ def plan(cases: Sequence[Case], options: RunOptions) -> tuple[Job, ...]:
     devices: tuple[OneDevice, ...] = ("cpu", "cuda") if options.device == "all" else (options.device,)
     early = [job for case in cases for device in devices for job in _checks(case, device, options)]
     return (*early, *(job for case in cases for job in _benchmarks(case, options)))
+
+
+def plan_operators(operators: Sequence[Operator], options: RunOptions) -> tuple[Job, ...]:
+    """Return the jobs of a sweep: each operator is verified on each device."""
+    devices: tuple[OneDevice, ...] = ("cpu", "cuda") if options.device == "all" else (options.device,)
+    return tuple(
+        Job(name=f"verify {one.id}{_on(device, options)}", kind="verify", case=one, device=device, skip=one.excluded)
+        for one in operators
+        for device in devices
+    )
 
 
 def _checks(case: Case, device: OneDevice, options: RunOptions) -> list[Job]:

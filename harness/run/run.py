@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +24,7 @@ from harness.run.execute import OnRunning, execute, untold, warm_up
 from harness.run.journal import FILE_NAME, Journal
 from harness.run.options import RunOptions
 from harness.run.plan import Job, plan
+from harness.run.work import modules_of
 
 OnRecord = Callable[[CaseRecord], None]
 OnPlan = Callable[[tuple[Job, ...]], None]
@@ -78,9 +80,43 @@ def run(
         NothingToRunError: the paths and options leave nothing to do.
     """
     started = time.perf_counter()
-    _check(options)
+    check_options(options)
     jobs = _planned(paths, options)
-    header = _header(jobs, options, Path(paths[0]))
+    return carry_out(
+        jobs,
+        options,
+        cases=Path(paths[0]),
+        started=started,
+        on_plan=on_plan,
+        on_record=on_record,
+        on_running=on_running,
+    )
+
+
+def carry_out(
+    jobs: tuple[Job, ...],
+    options: RunOptions,
+    *,
+    cases: Path | None = None,
+    started: float,
+    on_plan: OnPlan = untold,
+    on_record: OnRecord = untold,
+    on_running: OnRunning = untold,
+    decide: Callable[[Run], int] | None = None,
+) -> Run:
+    """Do planned jobs, with a journal: what every way in ends with.
+
+    Args:
+        jobs: what to do.
+        options: how; an interrupt ends it early, as `run` says.
+        cases: a case file or folder, whose repository's commit is recorded.
+        started: when the run began, by `time.perf_counter`.
+        on_plan: told the jobs before the first starts.
+        on_record: told each record once it is in the journal.
+        on_running: told which jobs are running, whenever that changes.
+        decide: chooses the exit code of a run that was not interrupted; None is `exit_code`.
+    """
+    header = _header(jobs, options, cases)
     on_plan(jobs)
     output = None if options.out is None else options.out / WORKER_OUTPUT
     records: list[CaseRecord] = []
@@ -94,7 +130,10 @@ def run(
         except KeyboardInterrupt:
             interrupted = True
         finished = _finish(
-            Run(header=header, records=tuple(records), footer=None), options, started, interrupted=interrupted
+            Run(header=header, records=tuple(records), footer=None),
+            started,
+            decide or partial(exit_code, strict=options.strict),
+            interrupted=interrupted,
         )
         if journal is not None and finished.footer is not None:
             journal.write(finished.footer)
@@ -118,7 +157,7 @@ def point_latest(directory: Path) -> None:
         link.symlink_to(directory.name)
 
 
-def _check(options: RunOptions) -> None:
+def check_options(options: RunOptions) -> None:
     """Refuse what no run can do."""
     for name, value in (("jobs", options.jobs), ("timeout", options.timeout_s), ("memory", options.memory_gib)):
         if value is not None and not value > 0:
@@ -139,7 +178,7 @@ def _planned(paths: Sequence[str | Path], options: RunOptions) -> tuple[Job, ...
                 f"Cannot run: none of {len(chosen)} cases declares what is asked for (kinds={kinds}). Name other cases."
             )
         if not options.inline:
-            warm_up({job.kind for job in jobs})  # workers import torch while this process does
+            warm_up(modules_of(jobs))  # workers import torch while this process does
     from harness.run.preflight import late_faults  # imports torch
 
     faults = (*faults, *late_faults(cases))
@@ -148,7 +187,7 @@ def _planned(paths: Sequence[str | Path], options: RunOptions) -> tuple[Job, ...
     return jobs
 
 
-def _header(jobs: tuple[Job, ...], options: RunOptions, cases: Path) -> RunHeader:
+def _header(jobs: tuple[Job, ...], options: RunOptions, cases: Path | None) -> RunHeader:
     now = datetime.now(UTC)
     return RunHeader(
         run=f"{now:%Y%m%d-%H%M%S}" if options.out is None else options.out.name,
@@ -191,13 +230,13 @@ def _keep(record: CaseRecord, records: list[CaseRecord], journal: Journal | None
         journal.write(record)
 
 
-def _finish(run: Run, options: RunOptions, started: float, *, interrupted: bool) -> Run:
+def _finish(run: Run, started: float, decide: Callable[[Run], int], *, interrupted: bool) -> Run:
     """Return the run with its footer."""
     footer = RunFooter(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         duration_s=time.perf_counter() - started,
         interrupted=interrupted,
-        exit_code=ExitCode.INTERRUPTED if interrupted else exit_code(run, strict=options.strict),
+        exit_code=ExitCode.INTERRUPTED if interrupted else decide(run),
     )
     return Run(header=run.header, records=run.records, footer=footer)
 

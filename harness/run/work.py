@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 import traceback as tracebacks
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands import repeat_command
+from harness.case.operators import Operator
+from harness.commands import repeat_command, sweep_command
 from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Outcome, VerifyRecord
 from harness.run.options import Kind, RunOptions
 from harness.run.plan import Job
@@ -27,6 +29,19 @@ PARTS: dict[Kind, str] = {
     "benchmark": "harness.bench.run",
 }
 """The module that does each kind of job; the server that workers are forked from imports those a run needs."""
+OPERATOR_PART = "harness.verify.operators"
+"""The module that verifies PyTorch's operators."""
+
+
+def modules_of(jobs: Iterable[Job]) -> tuple[str, ...]:
+    """Return the modules that some jobs need, for the server that workers are forked from."""
+    wanted: dict[str, None] = {}
+    for job in jobs:
+        if isinstance(job.case, Operator):
+            wanted |= {OPERATOR_PART: None, job.case.database.partition(":")[0]: None}
+        else:
+            wanted[PARTS[job.kind]] = None
+    return tuple(wanted)
 
 
 def run_job(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
@@ -67,28 +82,34 @@ def blank_record(
 ) -> CaseRecord:
     """Return a record of the job's kind without evidence, for work that gave none."""
     case = job.case
-    command = repeat_command(case.path, case.id, options.seed, job.kind)
+    command = _command(job, options)
     if job.kind == "verify":
         kind: type[VerifyRecord | BenchmarkRecord] = VerifyRecord
     elif job.kind == "benchmark":
         kind = BenchmarkRecord
+    elif isinstance(case, Operator):
+        raise ValueError(f"Cannot make a record: operators have no {job.kind} jobs. Plan verification.")
     else:
         entry = case.model.converge[job.entry or 0]
         return ConvergeRecord(
-            job=job.name, case=case.id, title=case.title, source=case.model.source, path=str(case.path),
-            tags=tuple(case.model.tags), outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
+            job=job.name, case=case.id, title=case.title, source=case.source, path=str(case.path),
+            tags=case.tags, outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
             command=command, run=entry.optimizer, optimizer=entry.optimizer, gradient_source=entry.gradient,
             device=job.device, dtype=entry.dtype, seed=options.seed, status="error",
         )  # fmt: skip
     return kind(
-        job=job.name, case=case.id, title=case.title, source=case.model.source, path=str(case.path),
-        tags=tuple(case.model.tags), outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
+        job=job.name, case=case.id, title=case.title, source=case.source, path=str(case.path),
+        tags=case.tags, outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
         command=command,
     )  # fmt: skip
 
 
 def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
     """Call the part that does this kind of job."""
+    if isinstance(job.case, Operator):
+        from harness.verify.operators import verify_operator
+
+        return (verify_operator(job.case, seed=options.seed, device=job.device),)
     trust = _trust(options)
     if job.kind == "verify":
         from harness.verify.check import verify_case
@@ -101,6 +122,14 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
     from harness.bench.run import benchmark_case
 
     return (benchmark_case(job.case, trust=trust, seed=options.seed, device=job.device, quick=options.quick),)
+
+
+def _command(job: Job, options: RunOptions) -> str:
+    """Return the command that repeats a job."""
+    one = job.case
+    if isinstance(one, Operator):
+        return sweep_command(one.id, options.seed, dtype=one.dtype, samples=one.samples, device=job.device)
+    return repeat_command(one.path, one.id, options.seed, job.kind)
 
 
 def _trust(options: RunOptions) -> Trust:

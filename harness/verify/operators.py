@@ -15,12 +15,13 @@ from harness.case.operators import Operator
 from harness.case.samples import Samples, operator_samples
 from harness.commands import sweep_command
 from harness.records import Curve, Finding, Outcome, VerifyRecord
-from harness.verify.check import VerifyOptions, verify_subject
+from harness.verify.check import verify_subject
+from harness.verify.options import VerifyOptions
 from harness.verify.scene import Labels
 from harness.verify.verdict import case_detection_limit, decide
 
 BUDGET_S = 10.0
-"""Time for each sample wanted; a sample starts only while there is some left, so an operator may go over by one."""
+"""Time for each sample wanted; one starts only while there is some left, so an operator may go over by one sample."""
 _CHECKED_IN = {"complex128": "float64", "complex64": "float32"}
 """The real dtype that a complex one is made of."""
 
@@ -83,11 +84,14 @@ def _verify(
     findings: list[Finding] = []
     curves: tuple[Curve, ...] = ()
     for number, sample in enumerate(samples.usable):
+        if number >= operator.samples and decide(tuple(findings))[0] is not Outcome.VACUOUS:
+            break  # further samples are for gradients that were zero so far
         if number and time.perf_counter() - started > BUDGET_S * operator.samples:
-            left = len(samples.usable) - number
-            findings.append(
-                _skipped(labels, f"{left} samples were left out: the budget of {BUDGET_S:g} s each was used up.")
-            )
+            left = min(len(samples.usable), operator.samples) - number
+            if left > 0:
+                findings.append(
+                    _skipped(labels, f"{left} samples were left out: {BUDGET_S:g} s for each were used up.")
+                )
             break
         checked = verify_subject(sample.subject, [sample.point], labels, options)
         findings += checked.findings
@@ -96,8 +100,11 @@ def _verify(
 
 
 def _left_aside(samples: Samples, labels: Labels) -> Iterator[Finding]:
+    """Say which samples were not verified, and which inputs were held constant."""
     for reason, count in samples.left_aside:
         yield _skipped(labels, f"{count} samples were left aside: {reason}.")
+    for name, reason in dict.fromkeys(pair for sample in samples.usable for pair in sample.constant):
+        yield _skipped(labels, f"{name} is held constant: {reason}")
 
 
 def _skipped(labels: Labels, message: str) -> Finding:
