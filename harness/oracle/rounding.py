@@ -50,14 +50,16 @@ _EXACT = _names(
     index_put new_empty diag_embed unfold_backward value_selecting_reduction_backward eq ne lt le gt ge logical_and
     logical_or logical_not isnan isfinite isinf any all argmax argmin argsort nonzero aminmax cummax cummin hardtanh
     hardtanh_backward leaky_relu leaky_relu_backward l1_loss evenly_distribute_backward select_scatter slice_scatter
-    diagonal_scatter median mode kthvalue real imag normal_ uniform_ random_ bernoulli rand rand_like randn randn_like
-    randint"""
+    diagonal_scatter median nanmedian mode kthvalue real imag normal_ uniform_ random_ bernoulli rand rand_like randn
+    randn_like randint multilabel_margin_loss_forward multilabel_margin_loss_backward"""
 )
 # Operators with one rounding, in their result. All others are fused from several, or evaluate a special function: their
 # operands are perturbed too, which is what a backward stable kernel may do.
 _ELEMENTARY = _names("""add add_ sub sub_ rsub mul mul_ div div_ addcmul addcdiv lerp sqrt reciprocal""")
 # Fused operators that cancel inside, which their operands' roundings do not show: their steps are run one by one.
 _TAKEN_APART = _names("gelu gelu_backward _log_softmax _log_softmax_backward_data _softmax logsumexp")
+# Operators that only select where an argument says so, with the argument's position.
+_REDUCTION = {"scatter_reduce": 4, "index_reduce": 4, "segment_reduce": 1, "_segment_reduce_backward": 3}
 # Operators that accumulate, with how long the reduction is (from their first operand and result).
 _ACCUMULATING = _names(
     """sum mean prod cumsum cumprod var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm einsum norm
@@ -151,7 +153,8 @@ def _operator_name(func: Any, args: tuple[Any, ...]) -> str:
     name = func._schema.name.partition("::")[2]  # the operator's public name is only in its schema
     name = name if name.removesuffix("_") not in _EXACT else name.removesuffix("_")
     selects = name == "linalg_vector_norm" and len(args) > 1 and args[1] in (math.inf, -math.inf, 0)
-    selects = selects or (name.startswith("scatter_reduce") and len(args) > 4 and args[4] in ("amax", "amin"))
+    place = _REDUCTION.get(name.removesuffix("_"))
+    selects = selects or (place is not None and len(args) > place and args[place] in ("amax", "amin", "max", "min"))
     return "amax" if selects else name
 
 

@@ -18,7 +18,7 @@ from harness.oracle.differences import MOST_DIRECTION_STEPS, domain_of
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject, random_signs
 from harness.oracle.ladder import UNIT_ROUNDOFF, scales, slopes
-from harness.oracle.rounding import rounding_bars
+from harness.oracle.rounding import SAFETY, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import Comparison, compare
 from harness.verify.first import FirstOrder
@@ -56,7 +56,8 @@ def second_order(scene: Scene, first: FirstOrder) -> tuple[Finding, ...]:
     bar = own[torch.float64].reshape(DIRECTIONS, flat.size)
     size = 0.0 if first.gradient is None else float(first.gradient[0].abs().max())
     findings = [*_symmetry(scene, directions, products, bar, size)]
-    findings += _against_ladder(scene, directions, products, bar, size)
+    noise = None if first.bar is None else first.bar[0] / SAFETY
+    findings += _against_ladder(scene, directions, products, bar, size, noise=noise)
     findings += _against_forward(scene, directions, products, bar, size)
     return tuple(findings)
 
@@ -91,8 +92,13 @@ def _against_forward(scene: Scene, directions: Tensor, products: Tensor, bar: Te
     yield _finding(scene, check, found, "H·d by double backward", "forward over reverse mode", ROUNDING_ORIGIN)
 
 
-def _against_ladder(scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float) -> Iterator[Finding]:
-    """The Hessian's products against differences of first gradients along the same directions."""
+def _against_ladder(
+    scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float, *, noise: Tensor | None
+) -> Iterator[Finding]:
+    """The Hessian's products against differences of first gradients along the same directions.
+
+    `noise` (N) is the gradient's rounding, where more is known than its size tells: one that cancels is coarser.
+    """
     flat = scene.flat
     project = _projection(scene)
     gradient = _gradient_batches(flat, scene.cotangents[0])
@@ -102,7 +108,10 @@ def _against_ladder(scene: Scene, directions: Tensor, products: Tensor, bar: Ten
 
     low, high = domain_of(flat)
     center = gradient(flat.x[None])[0]
-    floor = UNIT_ROUNDOFF * (project.abs() @ center.abs().nan_to_num(0.0, 0.0, 0.0))
+    level = UNIT_ROUNDOFF * center.abs()
+    if noise is not None:
+        level = torch.maximum(level, noise)
+    floor = project.abs() @ level.nan_to_num(0.0, 0.0, 0.0)
     ladder = slopes(evaluate, flat.x, directions, floor=floor, low=low, high=high, most_steps=MOST_DIRECTION_STEPS)
     expected = Estimate(
         value=ladder.value,
