@@ -150,12 +150,12 @@ def _names(paths: Sequence[tuple[Any, object]]) -> list[str | None]:
 
 def _name(path: Any) -> str:
     """Name a place: "input" and "arg1" by position, keywords by their own names, "input_0" inside a list."""
-    group, *rest = (getattr(key, "idx", getattr(key, "key", None)) for key in path)
-    if group == 0:
+    group, *rest = (str(getattr(key, "idx", getattr(key, "key", ""))) for key in path)
+    if group == "0":
         rest = ["input", *rest]
-    elif group == 1:
-        rest = [f"arg{rest[0] + 1}", *rest[1:]]
-    return "_".join(str(word) for word in rest)
+    elif group == "1":
+        rest = [f"arg{int(rest[0]) + 1}", *rest[1:]]
+    return "_".join(rest)
 
 
 def _caller(

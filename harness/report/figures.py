@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from harness.report.figures_descent import convergence_figure, fit_figure, path_figure
 from harness.report.figures_evidence import detection_figure, digits_figure, outcomes_figure, step_error_figure
+from harness.report.figures_sweep import operators_figure, operators_frame, operators_text
 from harness.report.figures_timing import scaling_figure, speedup_figure
 
 __all__ = [
@@ -15,6 +16,9 @@ __all__ = [
     "detection_figure",
     "digits_figure",
     "fit_figure",
+    "operators_figure",
+    "operators_frame",
+    "operators_text",
     "outcomes_figure",
     "path_figure",
     "scaling_figure",

@@ -41,7 +41,7 @@ def page(run: Run, *, style: str, plotly: str, script: str) -> str:
     templates = environment()
     details = case_details(run, templates)
     findings, detection = findings_frame(run), detection_frame(run)
-    panels = run_panels(findings, detection)
+    panels = run_panels(findings, detection, cases_frame(run))
     overview = Details(html="", figures={panel.id: panel.figure for panel in panels})
     return templates.get_template("report.html.j2").render(
         **summary(run),

@@ -93,9 +93,18 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
     return tuple(panel for panel in drawn if panel is not None)
 
 
-def run_panels(findings: pd.DataFrame, detection: pd.DataFrame) -> tuple[Panel, ...]:
+def run_panels(findings: pd.DataFrame, detection: pd.DataFrame, cases: pd.DataFrame) -> tuple[Panel, ...]:
     """Return the figures of the whole run; those with nothing to draw are left out."""
+    operators = figures.operators_frame(cases, findings)
     drawn = (
+        _panel(
+            "run-operators",
+            "run",
+            "PyTorch's operators",
+            f"{figures.operators_text(operators)} Digits are the fewest to which an operator's gradient agrees with "
+            "an oracle that evaluates only the function.",
+            figures.operators_figure(operators),
+        ),
         _panel(
             "run-detection",
             "run",

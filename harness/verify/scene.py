@@ -115,7 +115,12 @@ class Scene:
                 limit = detection_limit(projected[:, rows], estimate.value[:, rows], total)
             index, position = None, None
             message = self.sentence(found, block, None, str(more.get("route", "autograd")), estimate)
-            if found.outcome is Outcome.FAIL and found.position is not None:
+            if found.outcome is Outcome.FAIL and found.position is not None and kink is not None and bool(kink.any()):
+                message = (
+                    f"the slope by {more.get('route', 'autograd')} is {number(found.actual)}, outside the one-sided "
+                    f"slopes {number(found.expected)} ± {number(found.bar)} by {estimate.oracle} (input {block.name})."
+                )
+            elif found.outcome is Outcome.FAIL and found.position is not None:
                 from harness.oracle.differences import localise
 
                 row = int(rows.nonzero()[found.position % int(rows.sum()), 0])

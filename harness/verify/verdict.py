@@ -39,7 +39,7 @@ def decide(findings: tuple[Finding, ...]) -> tuple[Outcome, str]:
         return Outcome.VACUOUS, f"the gradient of {', '.join(blind)} is zero at every point tried"
     if not any(outcome is Outcome.PASS for outcome in answers.values()):
         return worst(tuple(answers.values())), f"nothing could be checked: {counted[0].message}"
-    digits = [f.digits for f in counted if f.digits is not None and f.outcome is Outcome.PASS and f.dtype == "float64"]
+    digits = [f.digits for f in counted if f.digits is not None and f.independent and f.outcome is Outcome.PASS]
     least = f", at least {min(digits):.1f} digits" if digits else ""
     certified = any(f.oracle == "ball arithmetic" and f.outcome is Outcome.PASS for f in counted)
     share = ", certified" if certified and not _uncertified(counted) else ""

@@ -4,8 +4,8 @@ A gradient takes one pass per input coordinate, in which that input is x + t, wh
 random directions otherwise. The precision doubles until every enclosure is tight. At a tie (|x| at 0) both one-sided
 slopes are enclosed. Cannot see a mistake of the function itself, nor past an operator without a rule, which it names.
 
-What is certified is the traced graph over the real numbers: constants in it are the doubles they are (torch folds what is
-made of constants alone), casts to fewer bits do not round, and decompositions are torch's own. On a branch cut of a
+What is certified is the traced graph over the real numbers: constants in it are the doubles they are (torch folds what
+is made of constants alone), casts to fewer bits do not round, and decompositions are torch's own. On a branch cut of a
 complex function the branch is continued analytically.
 """
 
