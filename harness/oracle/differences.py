@@ -29,12 +29,7 @@ Evaluate = Callable[[Tensor], Tensor]
 
 
 def finite_differences(
-    flat: FlatSubject,
-    cotangents: Tensor,
-    *,
-    generator: torch.Generator,
-    noise: Tensor | None = None,
-    dense: bool = False,
+    flat: FlatSubject, cotangents: Tensor, *, generator: torch.Generator, noise: Tensor | None = None
 ) -> tuple[Estimate, Slopes | None]:
     """Estimate the gradients of ⟨cotangent, outputs⟩ by finite differences.
 
@@ -45,7 +40,6 @@ def finite_differences(
         noise: M rounding levels of the outputs, where more is known than their size tells (x − tanh x is coarser than
             it is small).
 
-        dense: whether to use dense directions even where every coordinate could have its own ladder.
 
     Returns:
         An estimate of C × N gradients (or C × D projections, see `Estimate.directions`), and the ladder it was read
@@ -56,7 +50,7 @@ def finite_differences(
     if noise is not None:
         floor = torch.maximum(floor, cotangents.abs() @ noise.nan_to_num(0.0, 0.0, 0.0))
     scale = scales(flat.x)
-    if not dense and use_coordinates(flat, cotangents.shape[1]):
+    if use_coordinates(flat, cotangents.shape[1]):
         ladder = slopes(evaluate, flat.x, torch.diag(scale), floor=floor, low=low, high=high)
         value, bar = (ladder.value / scale[:, None]).T, (ladder.bar / scale[:, None]).T
         directions = None

@@ -95,8 +95,6 @@ def first_order(scene: Scene, symbolic: Symbolic | None, options: VerifyOptions)
         # At a kink every slope between the one-sided ones is right: only the oracles that know both may judge.
         if not kinked or estimate.kink is not None:
             findings += _against(scene, gradients, bar, estimate)
-    if kinked and oracles[0].directions is None:
-        findings += _across_kink(scene, gradients, bar, value_bar)
     findings += _analytic_against_truth(scene, oracles)
     if not bool(gradients.value.isfinite().all()):
         return FirstOrder(findings=tuple(findings))
@@ -361,22 +359,6 @@ def _forward(scene: Scene, gradients: Gradients, bar: Tensor, truth: Estimate | 
                 actual=found.actual, expected=found.expected, error=found.error, bar=found.bar, bar_origin=origin,
                 resolution=found.resolution, digits=found.digits, route="forward", oracle=oracle,
             )  # fmt: skip
-
-
-def _across_kink(scene: Scene, gradients: Gradients, bar: Tensor, value_bar: Tensor) -> Iterator[Finding]:
-    """Slopes along dense directions at a kink: a gradient right along every axis may still be outside them."""
-    estimate, _ = finite_differences(
-        scene.flat,
-        scene.cotangents,
-        generator=scene.generator("directions at a kink"),
-        noise=value_bar / SAFETY,
-        dense=True,
-    )
-    check = "autograd ~ finite differences across a kink"
-    for finding in scene.by_input(check, gradients.value, estimate, bar=bar, route="autograd across a kink"):
-        if finding.outcome is Outcome.FAIL:
-            message = f"Along a direction across the kink, {finding.message}"
-            yield replace(finding, message=message, question=f"{check}: {finding.input} at {scene.point.name}")
 
 
 def _has_kink(estimate: Estimate) -> bool:

@@ -89,7 +89,7 @@ class Scene:
             kink = None if estimate.kink is None else estimate.kink[:, part]
             found = compare(actual[:, part], estimate.value[:, part], total, required=self.required(1), kink=kink)
             limit = None
-            if found.outcome is Outcome.PASS and estimate.independent:
+            if found.outcome is Outcome.PASS and estimate.independent and (kink is None or not bool(kink.any())):
                 limit = detection_limit(actual[:, part], estimate.value[:, part], total)
             index = None if found.position is None else block.index(found.position % (block.stop - block.start))
             message = self.sentence(found, block, index, route, estimate)
@@ -115,12 +115,7 @@ class Scene:
                 limit = detection_limit(projected[:, rows], estimate.value[:, rows], total)
             index, position = None, None
             message = self.sentence(found, block, None, str(more.get("route", "autograd")), estimate)
-            if found.outcome is Outcome.FAIL and found.position is not None and kink is not None and bool(kink.any()):
-                message = (
-                    f"the slope by {more.get('route', 'autograd')} is {number(found.actual)}, outside the one-sided "
-                    f"slopes {number(found.expected)} ± {number(found.bar)} by {estimate.oracle} (input {block.name})."
-                )
-            elif found.outcome is Outcome.FAIL and found.position is not None:
+            if found.outcome is Outcome.FAIL and found.position is not None:
                 from harness.oracle.differences import localise
 
                 row = int(rows.nonzero()[found.position % int(rows.sum()), 0])
