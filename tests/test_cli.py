@@ -212,7 +212,7 @@ def test_a_report_is_rebuilt_from_a_torn_journal(here, harness):
     Path("torn").mkdir()
     Path("torn", FILE_NAME).write_bytes(content[: content.rindex(b'"kind":"verify"') + 50])
     code, out, _ = harness("report", "torn")
-    assert (code, "1 not run (verify cube)" in out) == (0, True)
+    assert (code, "1 not run (verify " in out) == (0, True)  # whichever of the two ended last
     assert {path.name for path in Path("torn").iterdir()} >= ARTEFACTS
 
 
