@@ -27,7 +27,7 @@ PATH = Path("torch")
 """What stands in the place of a case file."""
 
 OPERATOR_TAG = "torch"
-"""First tag of every operator's record; the second is the dtype."""
+"""First tag of every operator's record; the others are its dtype and number of samples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Operator:
     @property
     def tags(self) -> tuple[str, ...]:
         """What an operator's record is tagged with."""
-        return (OPERATOR_TAG, self.dtype)
+        return (OPERATOR_TAG, self.dtype, f"samples={self.samples}")
 
 
 def load_database(database: str = DATABASE) -> Mapping[str, Any]:

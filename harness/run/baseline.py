@@ -33,6 +33,30 @@ class Change:
     message: str
 
 
+def check_comparable(baseline: Run, *, tags: Collection[str], seed: int) -> None:
+    """Refuse a baseline that a sweep cannot be compared with, before it runs.
+
+    Args:
+        baseline: the earlier sweep.
+        tags: tags of every operator's record in the new sweep: its dtype and number of samples.
+        seed: the new sweep's seed.
+
+    Raises:
+        UsageError: the baseline is no sweep, or was made with another seed, dtype or number of samples.
+    """
+    earlier = _sweep_records(baseline).values()
+    if not earlier:
+        raise UsageError(
+            f"Cannot compare: baseline={baseline.header.run!r} holds no operators. Name the results.jsonl of a sweep."
+        )
+    theirs = sorted({tag for record in earlier for tag in record.tags})
+    if (theirs, baseline.header.seed) != (sorted(tags), seed):
+        raise UsageError(
+            f"Cannot compare: the baseline was made with seed {baseline.header.seed}, {', '.join(theirs)}, and this "
+            f"sweep is with seed {seed}, {', '.join(sorted(tags))}. Sweep with the same settings."
+        )
+
+
 def changes(run: Run, baseline: Run, *, known: Collection[str]) -> tuple[Change, ...]:
     """Compare a sweep with an earlier one, worse changes first.
 
@@ -44,13 +68,9 @@ def changes(run: Run, baseline: Run, *, known: Collection[str]) -> tuple[Change,
         run: the new sweep.
         baseline: the earlier one.
         known: names of all operators there are, so that those gone can be told from those not asked for.
-
-    Raises:
-        UsageError: the baseline is no sweep, or was made with another seed, dtype or number of samples.
     """
     earlier = _sweep_records(baseline)
     now = _sweep_records(run)
-    _check_comparable(run, now, baseline, earlier)
     found = [_change(job, earlier.get(job), record) for job, record in now.items()]
     gone = (
         Change(job=job, direction="other", before=record.outcome, after=None, message="The operator is gone.")
@@ -63,23 +83,6 @@ def changes(run: Run, baseline: Run, *, known: Collection[str]) -> tuple[Change,
 
 def _sweep_records(run: Run) -> dict[str, VerifyRecord]:
     return {r.job: r for r in run.records if isinstance(r, VerifyRecord) and OPERATOR_TAG in r.tags[:1]}
-
-
-def _check_comparable(run: Run, now: dict[str, VerifyRecord], baseline: Run, earlier: dict[str, VerifyRecord]) -> None:
-    if not earlier:
-        raise UsageError(
-            f"Cannot compare: baseline={baseline.header.run!r} holds no operators. Name the results.jsonl of a sweep."
-        )
-    settings = [
-        (whole.header.seed, *sorted({tag for record in records.values() for tag in record.tags}))
-        for whole, records in ((run, now), (baseline, earlier))
-    ]
-    if now and settings[0] != settings[1]:
-        ours, theirs = (f"seed {seed}, {', '.join(map(str, tags))}" for seed, *tags in settings)
-        raise UsageError(
-            f"Cannot compare: the baseline was made with {theirs}, this sweep with {ours}. "
-            "Sweep with the same settings."
-        )
 
 
 def _change(job: str, before: VerifyRecord | None, after: VerifyRecord) -> Change | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.case.operators import DATABASE, choose_operators, load_database
 from harness.records import ExitCode, Run
-from harness.run.baseline import Change, changes
+from harness.run.baseline import Change, changes, check_comparable
 from harness.run.execute import OnRunning, untold, warm_up
 from harness.run.journal import read_run
 from harness.run.options import RunOptions
@@ -82,6 +82,8 @@ def sweep(
         wanted.names, keyword=options.keyword, dtype=wanted.dtype, device="cuda" if options.device == "cuda" else "cpu",
         samples=wanted.samples, database=wanted.database,
     )  # fmt: skip
+    if baseline is not None:
+        check_comparable(baseline, tags=operators[0].tags, seed=options.seed)
     known = frozenset(load_database(wanted.database))
     compare = None if baseline is None else partial(changes, baseline=baseline, known=known)
 
