@@ -67,7 +67,7 @@ def lint(session: nox.Session) -> None:
     environment = Environment(session)
     environment.run("ruff", "check", ".")
     environment.run("ruff", "format", "--check", ".")
-    environment.run("lint-imports")
+    environment.run("lint-imports", "--no-cache")
 
 
 @nox.session(venv_backend="none")

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from harness.case.load import load_cases
     from harness.case.subject import Input
     from harness.records import Outcome
+    from harness.report.write import write_report
     from harness.verify.api import Verdict, check
 
-__all__ = ["Input", "Outcome", "Verdict", "check", "load_cases", "run"]
+__all__ = ["Input", "Outcome", "Verdict", "check", "load_cases", "run", "write_report"]
 
 _HOMES = {
     "Input": "harness.case.subject",
@@ -23,6 +24,7 @@ _HOMES = {
     "Verdict": "harness.verify.api",
     "check": "harness.verify.api",
     "load_cases": "harness.case.load",
+    "write_report": "harness.report.write",
 }
 
 

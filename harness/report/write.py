@@ -21,7 +21,7 @@ FILES = ("report.html", "summary.md", "junit.xml", "results.parquet")
 """What a report consists of."""
 
 
-def write_report(run: Run, directory: Path) -> None:
+def write_report(run: Run, directory: str | Path) -> None:
     """Write report.html, summary.md, junit.xml and results.parquet into a directory, which is made if need be.
 
     A file that is there already is replaced in one step; a reader never sees half of one.
@@ -29,6 +29,7 @@ def write_report(run: Run, directory: Path) -> None:
     Raises:
         OSError: when the directory cannot be made or written to.
     """
+    directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     # The small files go first, so that CI has its summary even where the page cannot be made.
     replace(directory / "junit.xml", render_junit(run).encode(errors="replace"))

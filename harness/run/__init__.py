@@ -52,7 +52,7 @@ class _Callable(ModuleType):
             effort: quick, standard or thorough.
             quick: whether benchmarks make the short pass.
             trust: packages and folders whose Python code may run.
-            out: directory for the journal and the report; None writes nothing.
+            out: directory for the journal; None writes nothing. `harness.write_report` writes the report.
             jobs: number of worker processes, when not `inline`.
             timeout_s: longest a job may take, when not `inline`.
             memory_gib: memory a job may take, when not `inline`.
@@ -76,12 +76,7 @@ class _Callable(ModuleType):
             trust=tuple(trust), out=None if out is None else Path(out), jobs=jobs, timeout_s=timeout_s,
             memory_gib=memory_gib, strict=strict, inline=inline,
         )  # fmt: skip
-        made = run([paths] if isinstance(paths, str | Path) else paths, options)
-        if options.out is not None:
-            from harness.report.write import write_report
-
-            write_report(made, options.out)
-        return made
+        return run([paths] if isinstance(paths, str | Path) else paths, options)
 
 
 sys.modules[__name__].__class__ = _Callable
