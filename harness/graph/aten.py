@@ -146,8 +146,10 @@ def _record(flat: Flat, arguments: Sequence[Tensor], *, decompose: bool) -> fx.G
     module = _make(flat, arguments, table)
     if _mutators(module):
         # Values that change under their readers cannot be put on nodes; the rewrite gives each version its own node.
-        module = _make(torch.func.functionalize(flat, remove="mutations"), arguments, table)
-        _drop_write_backs(module)
+        module = _rewritten(flat, arguments, table)
+    if _mutators(module):
+        # Composite operators (cosine_similarity, pad) write in place inside: those steps are seen in a recording only.
+        module = _rewritten(module, arguments, table)
     if _mutators(module):
         raise UntraceableError(f"it changes values in place ({_mutators(module)[0].name})")
     return module
@@ -160,6 +162,13 @@ def _make(flat: Flat, arguments: Sequence[Tensor], table: Decompositions | None)
         if node.target in RESHAPED_IN_PLACE and len(node.all_input_nodes[0].users) == 1:
             node.target = RESHAPED_IN_PLACE[node.target]
     module.recompile()
+    return module
+
+
+def _rewritten(function: Flat, arguments: Sequence[Tensor], table: Decompositions | None) -> fx.GraphModule:
+    """Record a function with its in-place operators made pure."""
+    module = _make(torch.func.functionalize(function, remove="mutations"), arguments, table)
+    _drop_write_backs(module)
     return module
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 
 from harness.case.subject import Input, Point, Subject
 from harness.graph.aten import UntraceableError, trace_aten
@@ -57,6 +58,23 @@ def test_in_place_operators_are_rewritten() -> None:
     graph = trace_aten(*make(writes, x=X))
     names = [str(node.target) for node in graph.module.graph.nodes]
     assert not [name for name in names if name.split(".")[1:2] and name.split(".")[1].endswith("_")]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.nn.functional.pad(x[None], (1, 1), mode="circular"),
+        lambda x: torch.nn.functional.cosine_similarity(x, x.flip(0), dim=0),
+        lambda x: torch.quantile(x, 0.3),
+    ],
+    ids=["pad", "cosine_similarity", "quantile"],
+)
+def test_what_composite_operators_do_in_place_is_rewritten(function: Callable[[Tensor], Tensor]) -> None:
+    """Operators that write in place inside themselves must have a graph, free of in-place operators."""
+    graph = trace_aten(*make(function, x=X))
+    elsewhere = torch.tensor([-0.3, 4.0, 0.1], dtype=torch.float64)
+    assert torch.equal(graph.module(elsewhere)[0], function(elsewhere))
+    assert not [n for n in graph.module.graph.nodes if isinstance(n.target, OpOverload) and n.target._schema.is_mutable]
 
 
 def test_decomposition_leaves_simpler_operators() -> None:
