@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import mpmath
 import pytest
 import sympy
 import torch
 from flint import arb, ctx
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from harness.case.expression import FUNCTIONS, parse
@@ -22,15 +23,24 @@ from harness.oracle.flat import FlatSubject
 
 DIGITS = 80
 MORE = int(os.environ.get("HARNESS_DRAWS", "1"))
-"""Times as many draws; a nightly run sets it."""
+"""Times as many draws; where it is set, they are other ones in each run, and a failure prints how to repeat it."""
 SMOOTH = [
     "sin", "cos", "atan", "sinh", "cosh", "tanh", "asinh", "exp", "expm1", "erf", "erfc", "sigmoid", "silu", "square",
     "logsigmoid", "exp2",
 ]  # fmt: skip
 POSITIVE = ["log", "log2", "log10", "sqrt", "rsqrt", "lgamma", "reciprocal", "digamma"]
+SINGLE = [
+    *SMOOTH, "tan", "asin", "acos", "atanh", "acosh", "erfinv", "log", "log2", "log10", "log1p", "sqrt", "rsqrt",
+    "reciprocal", "lgamma", "digamma",
+]  # fmt: skip
+"""Functions of one number, tried wherever they are real. Left out: gelu, whose constants torch rounds to doubles, and
+softplus, which torch replaces by x beyond 20."""
 OPERATORS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
-
-
+PAIRS = {
+    "maximum": max, "minimum": min, "atan2": mpmath.atan2, "hypot": mpmath.hypot,
+    "logaddexp": lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)),
+}  # fmt: skip
+"""Functions of two numbers, some of them not smooth everywhere."""
 NAMES = ["x", "y", "a", "b"]
 """Inputs only: torch folds what is made of constants alone to a double, which is another function."""
 
@@ -53,8 +63,24 @@ def _grow(inner):
     return st.one_of(binary, quotient, smooth, positive, power)
 
 
+def _grow_anything(inner):
+    """Trees that may also choose: between two numbers, by a comparison, or by a sign."""
+    pair = st.tuples(st.sampled_from(sorted(PAIRS)), inner, inner).map(
+        lambda t: (f"{t[0]}({t[1][0]}, {t[2][0]})", (t[0], t[1][1], t[2][1]))
+    )
+    size = inner.map(lambda t: (f"abs({t[0]})", ("abs", t[1])))
+    choice = st.tuples(inner, inner, inner).map(
+        lambda t: (f"where({t[0][0]} > 0, {t[1][0]}, {t[2][0]})", ("where", *(part[1] for part in t)))
+    )
+    return st.one_of(_grow(inner), pair, size, choice)
+
+
 TREES = st.recursive(_numbers(), _grow, max_leaves=6)
+ROUGH_TREES = st.recursive(_numbers(), _grow_anything, max_leaves=6)
 POINTS = st.fixed_dictionaries({name: st.floats(-2, 2) for name in NAMES})
+DOUBLES = st.one_of(
+    st.floats(-10, 10), st.floats(allow_nan=False, allow_infinity=False), st.floats(-1e-3, 1e-3), st.floats(-1e6, 1e6)
+)
 
 
 def symbolic(tree):
@@ -84,6 +110,12 @@ def interpret(tree, leaf, function, half):
                 return function(name)(half + visit(inner) ** 2)
             case ("+" | "-" | "*" as op, a, b):
                 return OPERATORS[op](visit(a), visit(b))
+            case ("where", condition, a, b):
+                return visit(a) if visit(condition) > 0 else visit(b)
+            case (name, a, b):
+                return PAIRS[name](visit(a), visit(b))
+            case ("abs", a):
+                return abs(visit(a))
             case (name, a):
                 return function(name)(visit(a))
         raise TypeError(tree)
@@ -128,9 +160,20 @@ def finite(compute):
 
 
 def profile(examples):
-    """A repeatable run of many draws."""
+    """A run of many draws, the same ones each time unless more are asked for."""
     quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-    return settings(max_examples=examples * MORE, deadline=None, derandomize=True, suppress_health_check=quiet)
+    return settings(
+        max_examples=examples * MORE, deadline=None, derandomize=MORE == 1, print_blob=True, database=None,
+        suppress_health_check=quiet,
+    )  # fmt: skip
+
+
+def holds(ball, number, digits=DIGITS - 25):
+    """Whether a ball is finite and contains a number; one that says nothing is counted, and breaks no promise."""
+    if not ball.is_finite():
+        event("no finite enclosure")
+        return True
+    return contains(ball, number, digits)
 
 
 def value(text, point):
@@ -153,17 +196,46 @@ def derivatives(text, point):
         return [terms[order - 1].get(0, arb(0)) * order for order in (1, 2)]
 
 
-@profile(600)
+@profile(320)
 @given(TREES, POINTS)
 def test_balls_contain_the_value(tree, point):
     """The ball of a random expression must contain its 80-digit value."""
     text, shape = tree
     expected = finite(lambda: precise(shape, {name: mpmath.mpf(v) for name, v in point.items()}))
     assume(expected is not None)
-    assert contains(value(text, point), expected), text
+    assert holds(value(text, point), expected), text
 
 
 @profile(150)
+@given(ROUGH_TREES, POINTS)
+def test_balls_contain_the_value_of_what_chooses(tree, point):
+    """The same must hold with comparisons, magnitudes and functions of two numbers in the expression."""
+    text, shape = tree
+    expected = finite(lambda: precise(shape, {name: mpmath.mpf(v) for name, v in point.items()}))
+    assume(expected is not None)
+    assert holds(value(text, point), expected), text
+
+
+@profile(70)
+@given(st.sampled_from(SINGLE), DOUBLES)
+def test_balls_contain_single_functions_anywhere(name, x):
+    """Value and derivative of one function must be contained at any double, the largest and the smallest among them."""
+    formulas = derivative_of(name)
+    expected = [finite(lambda f=f: f(mpmath.mpf(x))) for f in (FUNCTIONS[name].precise, *formulas)]
+    assume(None not in expected)
+    point = dict.fromkeys(NAMES, x)
+    assert holds(value(f"{name}(x)", point), expected[0]), name
+    assert holds(derivatives(f"{name}(x)", point)[0], expected[1]), name
+
+
+@cache
+def derivative_of(name):
+    """SymPy's first derivative of a function, as mpmath code; none where SymPy has none."""
+    symbol = sympy.Symbol("x", real=True)
+    return [sympy.lambdify([symbol], sympy.diff(FUNCTIONS[name].symbolic(symbol), symbol), modules="mpmath")]
+
+
+@profile(110)
 @given(TREES, POINTS)
 def test_balls_contain_the_derivatives(tree, point):
     """Series coefficients must contain derivatives by differences in several hundred digits."""
@@ -175,10 +247,10 @@ def test_balls_contain_the_derivatives(tree, point):
     expected = [finite(lambda n=n: mpmath.diff(along, mpmath.mpf(point["x"]), n)) for n in (1, 2)]
     assume(None not in expected)
     for ball, number in zip(derivatives(text, point), expected, strict=True):
-        assert not ball.is_finite() or contains(ball, number, digits=30), text
+        assert holds(ball, number, digits=30), text
 
 
-@profile(25)
+@profile(100)
 @given(TREES, POINTS)
 def test_balls_contain_the_symbolic_derivatives(tree, point):
     """Series coefficients must contain SymPy's derivatives to 80 digits."""
@@ -188,10 +260,10 @@ def test_balls_contain_the_symbolic_derivatives(tree, point):
     expected = [finite(lambda f=f: f(*[mpmath.mpf(point[name]) for name in NAMES])) for f in formulas]
     assume(None not in expected)
     for ball, number in zip(derivatives(text, point), expected, strict=True):
-        assert not ball.is_finite() or contains(ball, number), text
+        assert holds(ball, number), text
 
 
-@profile(150)
+@profile(130)
 @given(TREES, POINTS)
 def test_enclosures_shrink_with_precision(tree, point):
     """At four times the bits a ball must overlap the first one and be no wider."""
