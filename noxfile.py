@@ -29,10 +29,10 @@ class Environment:
         quiet = ("--quiet", "--disable-pip-version-check")
         self.run("python", "-m", "pip", "install", *quiet, "-c", "constraints.txt", "-e", ".[dev]", *further)
 
-    def run(self, program: str, *arguments: str) -> None:
-        """Run one of the environment's programs; the session fails when it fails."""
+    def run(self, program: str, *arguments: str, **variables: str) -> None:
+        """Run one of the environment's programs with further environment variables; the session fails when it fails."""
         path = os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", "")])
-        self.session.run(str(PROGRAMS / program), *arguments, external=True, env={"PATH": path})
+        self.session.run(str(PROGRAMS / program), *arguments, external=True, env={"PATH": path, **variables})
 
 
 @nox.session(venv_backend="none")
@@ -46,6 +46,14 @@ def tests(session: nox.Session) -> None:
     """Run the test-suite, browser tests included where there is a Chromium."""
     workers = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     Environment(session).run("pytest", "-n", workers, "--dist", "loadfile", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def nightly(session: nox.Session) -> None:
+    """Hold what balls promise against 20,000 fresh random expressions and more; `HARNESS_DRAWS=100` makes it longer."""
+    draws = os.environ.get("HARNESS_DRAWS", "24")
+    options = ("--hypothesis-show-statistics", *session.posargs)
+    Environment(session).run("pytest", "tests/oracle_ball/test_ball_properties.py", *options, HARNESS_DRAWS=draws)
 
 
 @nox.session(venv_backend="none")
