@@ -34,6 +34,8 @@ LATTICE = 10
 """The smallest change seen may be 1, 2, … 10 times the spacing of the lattice of a coarse function's values."""
 ON_LATTICE = 0.01
 """How far from the lattice a change may be, in units of the smallest: it is rounded once more after that."""
+CLIMB = 16.0
+"""Units of a coarse function's lattice that its values may change by at twice the step that changed them by one."""
 MARGIN = 2.0
 """Factor on spread and rounding: measured on a held-out table of functions, it makes the bars cover the true error."""
 
@@ -306,7 +308,8 @@ def _quantum(plus: Tensor, minus: Tensor) -> Tensor:
     """Smallest change of a function that stands still at the smallest steps (D × C): its values are that coarse.
 
     A function that is truly flat nearby also stands still; its smallest change is no rounding, and does not count. Told
-    apart by size, and by the next larger changes: those of a coarse function are on the lattice of its values.
+    apart by size, and by the next larger changes: those of a coarse function are on the lattice of its values, and the
+    very next one is a few units of it, as the step is only twice as long.
     """
     change = (plus - minus).abs().nan_to_num(0.0)
     largest = torch.maximum(plus.abs(), minus.abs()).nan_to_num(0.0).amax(-1)
@@ -318,7 +321,9 @@ def _quantum(plus: Tensor, minus: Tensor) -> Tensor:
     for multiple in range(1, LATTICE + 1):
         off = (multiple * ratio - (multiple * ratio).round()).abs() / multiple
         on_lattice |= ((off <= ON_LATTICE) | ~near).all(-1)
-    coarse = stands & (smallest <= COARSE * largest) & on_lattice
+    last = (change.shape[-1] - 1 - (change > 0).flip(-1).int().argmax(-1, keepdim=True)).clamp(min=1)
+    climbs = ratio.gather(-1, last - 1)[..., 0] > CLIMB
+    coarse = stands & (smallest <= COARSE * largest) & on_lattice & ~climbs
     return torch.where(coarse, smallest, 0.0)
 
 
