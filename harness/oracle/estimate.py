@@ -23,6 +23,9 @@ class Estimate:
             projections (C × D) on D directions instead.
         kink: where the function has one-sided derivatives that differ; `value` ± `bar` spans both. None means nowhere.
         note: what else the oracle noticed ("kink at entry 3"), or None.
+        tail: what rounding `value` to doubles left off, same shape: value + tail is the truth to twice the digits.
+        radius_bits: b such that each entry was enclosed to within 2⁻ᵇ of its magnitude before it was rounded (of the
+            largest magnitude, where zero is within); None where nothing was enclosed.
     """
 
     value: Tensor
@@ -34,6 +37,8 @@ class Estimate:
     directions: Tensor | None = None
     kink: Tensor | None = None
     note: str | None = None
+    tail: Tensor | None = None
+    radius_bits: int | None = None
 
     @staticmethod
     def exact(value: Tensor, *, oracle: str, origin: str, independent: bool = False) -> Estimate:

@@ -22,7 +22,15 @@ from harness.oracle.ball.budget import Budget, Work
 from harness.oracle.ball.errors import NotCertifiedError, UndecidedError
 from harness.oracle.ball.functions import dot
 from harness.oracle.ball.passes import Direction, Passes, Taylor
-from harness.oracle.ball.values import Entry, is_tight, spanning_double, to_double, working_precision
+from harness.oracle.ball.values import (
+    Entry,
+    is_tight,
+    radius_bits,
+    spanning_double,
+    tail_of,
+    to_double,
+    working_precision,
+)
 from harness.oracle.differences import dense_directions
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject
@@ -265,16 +273,18 @@ def _floor(balls: Sequence[Entry]) -> Entry:
 def _value_estimate(values: list[Entry], bits: int) -> Estimate:
     with working_precision(2 * bits, 1):
         pairs = [to_double(ball) for ball in values]
+        tails = [tail_of(ball, value) for ball, (value, _) in zip(values, pairs, strict=True)]
+        radius = radius_bits(values, bits)
     shape = (len(pairs),)
     return Estimate(
         value=_tensor([v for v, _ in pairs], shape), bar=_tensor([b for _, b in pairs], shape), oracle=ORACLE,
-        origin=_origin(bits), independent=True, rigorous=True,
+        origin=_origin(bits), independent=True, rigorous=True, tail=_tensor(tails, shape), radius_bits=radius,
     )  # fmt: skip
 
 
 def _gradient_estimate(table: _Table, projected: Tensor | None, count: int) -> Estimate:
     shape = (len(table.directions), count)
-    values, bars, kinks = [], [], []
+    values, bars, tails, kinks = [], [], [], []
     with working_precision(2 * table.bits, 1):
         for slope in table.slopes:
             for right, left in zip(slope.right, slope.left, strict=True) if slope is not None else ():
@@ -282,6 +292,9 @@ def _gradient_estimate(table: _Table, projected: Tensor | None, count: int) -> E
                 value, bar = spanning_double(right, left)
                 values.append(value)
                 bars.append(bar)
+                tails.append(tail_of(right, value) if right is left else 0.0)
+        sides = [ball for slope in table.slopes if slope is not None for ball in (*slope.right, *slope.left)]
+        radius_of = radius_bits(sides, table.bits)
     centre, radius = _tensor(values, shape).T, _tensor(bars, shape).T
     kink = torch.tensor(kinks, dtype=torch.bool).reshape(shape).T
     if centre.numel() and bool(centre.isnan().all()):
@@ -291,7 +304,8 @@ def _gradient_estimate(table: _Table, projected: Tensor | None, count: int) -> E
     return Estimate(
         value=centre.contiguous(), bar=radius.contiguous(), oracle=ORACLE, origin=_origin(table.bits),
         independent=True, rigorous=True,
-        directions=projected, kink=kink.contiguous() if bool(kink.any()) else None,
+        directions=projected, tail=_tensor(tails, shape).T.contiguous(), radius_bits=radius_of,
+        kink=kink.contiguous() if bool(kink.any()) else None,
         note=f"a kink at {int(kink.any(0).sum())} of {kink.shape[1]} entries" if bool(kink.any()) else None,
     )  # fmt: skip
 

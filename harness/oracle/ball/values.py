@@ -211,6 +211,31 @@ def spanning_double(first: Entry, second: Entry) -> tuple[float, float]:
     return value, max(math.nextafter(max(float(abs(gap).upper()) for gap in gaps), math.inf), SMALLEST)
 
 
+def tail_of(ball: Entry, value: float) -> float:
+    """What is left of a ball's midpoint without a double, as a double; 0 where one of them is not finite."""
+    return float((ball - arb(value)).mid()) if ball.is_finite() and math.isfinite(value) else 0.0
+
+
+def radius_bits(balls: Iterable[Entry], most: int) -> int | None:
+    """The largest b ≤ `most` such that the radius of each finite ball is below 2⁻ᵇ of its magnitude.
+
+    A ball with zero in it is held against the largest magnitude; None where no ball is known not to be zero.
+    """
+    finite = [ball for ball in balls if ball.is_finite()]
+    sizes = [arb(0) if ball.contains(0) else abs(ball.mid()) for ball in finite]
+    largest = arb(0)
+    for size in sizes:
+        largest = size if size > largest else largest
+    if largest.is_zero():
+        return None
+    found = most
+    for ball, size in zip(finite, sizes, strict=True):
+        if not ball.rad().is_zero():
+            ratio = (largest if size.is_zero() else size) / ball.rad()
+            found = min(found, math.floor(float((ratio.log() / arb(2).log()).lower())))
+    return max(0, found)
+
+
 def is_tight(ball: Entry, bits: int, floor: Entry) -> bool:
     """Whether a ball's radius is below 2^-bits of its magnitude, or below `floor`."""
     if not ball.is_finite():
