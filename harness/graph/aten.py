@@ -145,10 +145,9 @@ def _record(flat: Flat, arguments: Sequence[Tensor], *, decompose: bool) -> fx.G
     table = dict(core_aten_decompositions()) if decompose else None
     module = _make(flat, arguments, table)
     if _mutators(module):
-        # Values that change under their readers cannot be put on nodes; the rewrite gives each version its own node.
-        module = _rewritten(flat, arguments, table)
-    if _mutators(module):
-        # Composite operators (cosine_similarity, pad) write in place inside: those steps are seen in a recording only.
+        # Values that change under their readers cannot be put on nodes; the rewrite gives each version its own node. It
+        # starts from the recording: what composite operators write in place inside themselves is seen there only, and
+        # an autograd.Function need not know torch.func.
         module = _rewritten(module, arguments, table)
     if _mutators(module):
         raise UntraceableError(f"it changes values in place ({_mutators(module)[0].name})")

@@ -77,6 +77,18 @@ def test_what_composite_operators_do_in_place_is_rewritten(function: Callable[[T
     assert not [n for n in graph.module.graph.nodes if isinstance(n.target, OpOverload) and n.target._schema.is_mutable]
 
 
+def test_writes_beside_a_custom_function_are_rewritten() -> None:
+    """A subject that writes in place and calls an autograd.Function of the older style must have a graph."""
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return 2 * x
+
+    graph = trace_aten(*make(lambda x: Double.apply(x).mul_(3).sum(), x=X))
+    assert float(graph.module(X)[0]) == 36.0
+
+
 def test_decomposition_leaves_simpler_operators() -> None:
     """With decompositions, logsumexp must be gone in favour of exp and log."""
     graph = trace_aten(*make(lambda x: torch.logsumexp(x, 0), x=X), decompose=True)
