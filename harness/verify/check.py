@@ -28,6 +28,7 @@ from harness.oracle.flat import real_vector
 from harness.records import Curve, Finding, Graph, Outcome, VerifyRecord
 from harness.verify.claims import check_claims
 from harness.verify.curves import error_curves
+from harness.verify.diagnosis import settle
 from harness.verify.first import FirstOrder, first_order
 from harness.verify.options import POINTS_BY_EFFORT, VerifyOptions
 from harness.verify.precision import low_precision
@@ -67,7 +68,7 @@ def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, op
             found, drawn = [_label(point, labels, message)], ()
         findings += found
         curves = curves or drawn
-    return Checked(findings=tuple(findings), curves=curves)
+    return Checked(findings=settle(findings), curves=curves)
 
 
 def _at_point(
@@ -91,7 +92,7 @@ def _at_point(
     first = first_order(scene, symbolic, options)
     findings = [*first.findings, *check_claims(scene, first)]
     if 2 in options.orders and first.gradient is not None and point.special is None:
-        findings += second_order(scene, first)
+        findings += second_order(scene, first).findings
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
             findings += _at_dtype(subject, point, labels, dtype, first)

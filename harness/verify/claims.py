@@ -16,7 +16,8 @@ from harness.case.subject import Claim
 from harness.oracle.analytic import output_cotangents
 from harness.oracle.flat import real_vector
 from harness.records import Finding, Outcome
-from harness.verify.first import FirstOrder, rounding_of
+from harness.verify.evidence import rounding_of
+from harness.verify.first import FirstOrder
 from harness.verify.routes import RouteUnavailableError, hessian_products, reverse
 from harness.verify.scene import Scene, number
 

@@ -18,7 +18,8 @@ from harness.oracle.flat import FlatSubject, cast
 from harness.oracle.rounding import SAFETY, SAMPLES, UNIT_ROUNDOFF
 from harness.records import Finding, Outcome
 from harness.verify.compare import compare
-from harness.verify.first import FirstOrder, rounding_of
+from harness.verify.evidence import rounding_of
+from harness.verify.first import FirstOrder
 from harness.verify.routes import RouteUnavailableError, reverse
 from harness.verify.scene import Labels, Scene, number
 

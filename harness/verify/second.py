@@ -8,7 +8,7 @@ shares at every nearby point; the first-order checks are there for that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,12 +37,35 @@ MOST_ENTRIES = 512
 PROJECTIONS = 16
 
 
-def second_order(scene: Scene, first: FirstOrder) -> tuple[Finding, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SecondEvidence:
+    """What is known of the Hessian's products with some directions, from first gradients alone.
+
+    `directions` is D × N, `bar` (D × N) bounds the rounding of double backward itself; `expected` (D × P) are products
+    with the Hessian along the rows of `project` (P × N). `size` is the largest entry of the first gradient.
+    """
+
+    directions: Tensor
+    bar: Tensor
+    project: Tensor
+    expected: Estimate
+    size: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SecondOrder:
+    """What the second-order checks found, and what they judged by; None where there is no second derivative."""
+
+    findings: tuple[Finding, ...]
+    evidence: SecondEvidence | None = None
+
+
+def second_order(scene: Scene, first: FirstOrder) -> SecondOrder:
     """Run the second-order checks on ⟨cotangent, outputs⟩ for the first cotangent."""
     flat, cotangent = scene.flat, scene.cotangents[0]
     if first.kinked:
         message = "There is no second derivative: the function has a kink or a jump here."
-        return (scene.finding("double backward", Outcome.SKIPPED, message, order=2),)
+        return SecondOrder(findings=(scene.finding("double backward", Outcome.SKIPPED, message, order=2),))
     directions = random_signs((DIRECTIONS, flat.size), scene.generator("second order")) * scales(flat.x)
 
     def double_backward(x: Tensor) -> Tensor:
@@ -52,33 +75,46 @@ def second_order(scene: Scene, first: FirstOrder) -> tuple[Finding, ...]:
         products = double_backward(flat.x).reshape(DIRECTIONS, flat.size)
         own = rounding_bars(double_backward, flat.x, dtypes=(torch.float64,), generator=scene.generator("second bars"))
     except RouteUnavailableError as reason:
-        return (scene.finding("double backward", Outcome.SKIPPED, f"No second derivative: {reason}.", order=2),)
-    bar = own[torch.float64].reshape(DIRECTIONS, flat.size)
-    size = 0.0 if first.gradient is None else float(first.gradient[0].abs().max())
-    findings = [*_symmetry(scene, directions, products, bar, size)]
-    noise = None if first.bar is None else first.bar[0] / SAFETY
-    findings += _against_ladder(scene, directions, products, bar, size, noise=noise)
-    findings += _against_forward(scene, directions, products, bar, size)
-    return tuple(findings)
+        message = f"No second derivative: {reason}."
+        return SecondOrder(findings=(scene.finding("double backward", Outcome.SKIPPED, message, order=2),))
+    project = _projection(scene)
+    evidence = SecondEvidence(
+        directions=directions,
+        bar=own[torch.float64].reshape(DIRECTIONS, flat.size),
+        project=project,
+        expected=_ladder(scene, directions, project, noise=None if first.bar is None else first.bar[0] / SAFETY),
+        size=0.0 if first.gradient is None else float(first.gradient[0].abs().max()),
+    )
+    findings = (*judge_second(scene, products, evidence), *_against_forward(scene, products, evidence))
+    return SecondOrder(findings=findings, evidence=evidence)
 
 
-def _symmetry(scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float) -> Iterator[Finding]:
+def judge_second(scene: Scene, products: Tensor, evidence: SecondEvidence) -> Iterator[Finding]:
+    """Judge a subject's double backward (D × N) by evidence about its function, which any backward of it can share."""
+    yield from _symmetry(scene, products, evidence)
+    yield from _against_ladder(scene, products, evidence)
+
+
+def _symmetry(scene: Scene, products: Tensor, evidence: SecondEvidence) -> Iterator[Finding]:
     """⟨a, H·b⟩ = ⟨b, H·a⟩: the Hessian is symmetric wherever second derivatives are continuous."""
+    directions, bar = evidence.directions, evidence.bar
     left, right = directions[1] @ products[0], directions[0] @ products[1]
     reach = directions[1].abs() @ bar[0] + directions[0].abs() @ bar[1]
-    found = compare(left[None], right[None], reach[None], required=scene.required(2), zero_scale=max(size, 1e-300))
+    scale = max(evidence.size, 1e-300)
+    found = compare(left[None], right[None], reach[None], required=scene.required(2), zero_scale=scale)
     yield _finding(scene, "Hessian symmetry", found, "⟨a, H·b⟩", "⟨b, H·a⟩", ROUNDING_ORIGIN)
 
 
-def _against_forward(scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float) -> Iterator[Finding]:
+def _against_forward(scene: Scene, products: Tensor, evidence: SecondEvidence) -> Iterator[Finding]:
     check = "double backward ~ forward over reverse"
-    flat = scene.flat
+    flat, bar = scene.flat, evidence.bar
 
     def compute(x: Tensor) -> Tensor:
-        return forward_over_reverse(flat.at(x), scene.cotangents[0], directions).reshape(-1)
+        return forward_over_reverse(flat.at(x), scene.cotangents[0], evidence.directions).reshape(-1)
 
     def judge(bars: Tensor) -> Comparison:
-        return compare(products, other, bars, required=scene.required(2), zero_scale=max(size, 1e-300))
+        scale = max(evidence.size, 1e-300)
+        return compare(products, other, bars, required=scene.required(2), zero_scale=scale)
 
     try:
         other = compute(flat.x).reshape(products.shape)
@@ -92,15 +128,12 @@ def _against_forward(scene: Scene, directions: Tensor, products: Tensor, bar: Te
     yield _finding(scene, check, found, "H·d by double backward", "forward over reverse mode", ROUNDING_ORIGIN)
 
 
-def _against_ladder(
-    scene: Scene, directions: Tensor, products: Tensor, bar: Tensor, size: float, *, noise: Tensor | None
-) -> Iterator[Finding]:
-    """The Hessian's products against differences of first gradients along the same directions.
+def _ladder(scene: Scene, directions: Tensor, project: Tensor, *, noise: Tensor | None) -> Estimate:
+    """Estimate the Hessian's products (D × P) by differences of first gradients along the directions.
 
     `noise` (N) is the gradient's rounding, where more is known than its size tells: one that cancels is coarser.
     """
     flat = scene.flat
-    project = _projection(scene)
     gradient = _gradient_batches(flat, scene.cotangents[0])
 
     def evaluate(xs: Tensor) -> Tensor:
@@ -113,7 +146,7 @@ def _against_ladder(
         level = torch.maximum(level, noise)
     floor = project.abs() @ level.nan_to_num(0.0, 0.0, 0.0)
     ladder = slopes(evaluate, flat.x, directions, floor=floor, low=low, high=high, most_steps=MOST_DIRECTION_STEPS)
-    expected = Estimate(
+    return Estimate(
         value=ladder.value,
         bar=ladder.bar,
         oracle="differences of gradients",
@@ -121,7 +154,12 @@ def _against_ladder(
         independent=True,
         note="a kink in the first derivative" if bool((ladder.kink | ladder.jump).any()) else None,
     )
-    actual, reach = products @ project.T, bar @ project.abs().T
+
+
+def _against_ladder(scene: Scene, products: Tensor, evidence: SecondEvidence) -> Iterator[Finding]:
+    """The Hessian's products against differences of first gradients along the same directions."""
+    flat, project, expected = scene.flat, evidence.project, evidence.expected
+    actual, reach = products @ project.T, evidence.bar @ project.abs().T
     check = f"double backward ~ {expected.oracle}"
     if expected.note is not None:
         yield scene.finding(check, Outcome.SKIPPED, f"There is no second derivative: {expected.note}.", order=2)
@@ -131,7 +169,7 @@ def _against_ladder(
         part = slice(None) if block is None else slice(block.start, block.stop)
         found = compare(
             actual[:, part], expected.value[:, part], reach[:, part] + expected.bar[:, part],
-            required=scene.required(2), zero_scale=max(size, 1e-300),
+            required=scene.required(2), zero_scale=max(evidence.size, 1e-300),
         )  # fmt: skip
         finding = _finding(scene, check, found, "H·d by double backward", expected.oracle, expected.origin)
         index = None

@@ -17,7 +17,7 @@ from harness.case.subject import Input, Point, Subject
 from harness.oracle.analytic import ROUNDING_ORIGIN
 from harness.oracle.differences import finite_differences
 from harness.records import Finding, Outcome
-from harness.verify.first import rounding_of
+from harness.verify.evidence import rounding_of
 from harness.verify.routes import reverse
 from harness.verify.scene import Labels, Scene
 
