@@ -49,6 +49,24 @@ class ExitCode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What kind of mistake a wrong gradient looks like: one word for it, the evidence, and what it is likely to be."""
+
+    pattern: str
+    """factor · sign · zero · transpose · swapped · missing part · tail · ties · threshold · NaN · low precision …"""
+    sentence: str
+    guesses: tuple[str, ...] = ()
+    """Likely causes, each a question; several when one point cannot tell them apart (2 and n = 2)."""
+
+    @property
+    def text(self) -> str:
+        """The sentence with its guesses: "It is 0.5 × the true gradient at 40/40 entries: a missing factor 2?"."""
+        if self.guesses:
+            return f"{self.sentence}: {' Or '.join(self.guesses)}"
+        return self.sentence if self.sentence.endswith((".", "?")) else f"{self.sentence}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One comparison, with its outcome and the evidence for it.
 
@@ -94,6 +112,8 @@ class Finding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """Error of a finite-difference estimate against its step, for one derivative."""
+    diagnosis: Diagnosis | None = None
+    """What the failure looks like, where it follows a pattern; its text also ends `message`."""
 
     label: str
     steps: tuple[float, ...]
