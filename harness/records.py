@@ -92,6 +92,11 @@ class Finding:
     bar_origin: str | None = None
     resolution: float | None = None
     digits: float | None = None
+    ulps: float | None = None
+    """Largest |actual − truth| over the entries whose truth is enclosed (or, in fewer bits than float64, known in
+    float64), in units in the last place of the truth at `dtype`; at zero the unit is the smallest subnormal number."""
+    radius_bits: int | None = None
+    """b of the enclosure value·(1 ± 2⁻ᵇ) the truth was known to before it was rounded to float64."""
     detection_limit: float | None = None
     """Smallest ε of 10⁻¹, 10⁻², … at which (1+ε) times the subject's gradient was seen to fail this comparison."""
     independent: bool = False

@@ -180,12 +180,12 @@ def value_finding(scene: Scene, check: str, actual: Tensor, expected: Estimate, 
     """Compare output values (M) with an estimate's; a value of zero is worth a pass."""
     size = float(actual.abs().nan_to_num(0.0, 0.0, 0.0).max()) if actual.numel() else 0.0
     found = compare(actual, expected.value, bar + expected.bar, required=scene.required(1), zero_scale=max(size, 1.0))
-    place = f"f[{found.position}]" if actual.numel() > 1 else "f"
+    place, ulps = f"f[{found.position}]" if actual.numel() > 1 else "f", scene.ulps(actual, expected)
     message = (
         f"{place} is {number(found.actual)} but {number(found.expected)} by {expected.oracle}: off by "
         f"{number(found.error)}, allowed {number(found.bar)}."
         if found.outcome is Outcome.FAIL
-        else f"value and {expected.oracle}: {found.reason}"
+        else f"value and {expected.oracle}: {found.reason}{scene.certainty(expected, ulps)}"
     )
     return scene.finding(
         check,
@@ -200,6 +200,8 @@ def value_finding(scene: Scene, check: str, actual: Tensor, expected: Estimate, 
         bar_origin=expected.origin,
         resolution=found.resolution,
         digits=found.digits,
+        ulps=ulps,
+        radius_bits=expected.radius_bits,
         oracle=expected.oracle,
         order=0,
     )

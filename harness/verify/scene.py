@@ -16,8 +16,10 @@ from harness.case.subject import Point, Subject
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import Block, FlatSubject, random_signs
 from harness.records import Finding, Outcome
+from harness.verify.certificate import radius_text, ulps_text
 from harness.verify.compare import REQUIRED_RESOLUTION, Comparison, compare, detection_limit
 from harness.verify.diagnose import diagnose
+from harness.verify.ulps import largest_ulps
 
 DIAGNOSED = ("autograd", "the analytic gradient")
 """Routes whose failures are searched for a pattern."""
@@ -92,11 +94,12 @@ class Scene:
             if found.outcome is Outcome.PASS and estimate.independent and (kink is None or not bool(kink.any())):
                 limit = detection_limit(actual[:, part], estimate.value[:, part], total)
             index = None if found.position is None else block.index(found.position % (block.stop - block.start))
-            message = self.sentence(found, block, index, route, estimate)
+            ulps = self.ulps(actual[:, part], estimate, part)
+            message = self.sentence(found, block, index, route, estimate, ulps)
             if found.outcome is Outcome.FAIL and route in DIAGNOSED:
                 pattern = diagnose(actual[:, part], estimate.value[:, part], total, block.real_shape)
                 message += f" {pattern}" if pattern else ""
-            yield self._from_comparison(check, found, block, index, message, estimate, limit, **more)
+            yield self._from_comparison(check, found, block, index, message, estimate, limit, ulps=ulps, **more)
 
     def _along_directions(
         self, check: str, actual: Tensor, estimate: Estimate, bars: Tensor, **more: object
@@ -159,21 +162,34 @@ class Scene:
             detection_limit=limit,
             independent=estimate.independent,
             oracle=estimate.oracle,
+            radius_bits=estimate.radius_bits,
             **more,
         )
+
+    def ulps(self, actual: Tensor, truth: Estimate, columns: slice | None = None) -> float | None:
+        """Largest error in units in the last place at this dtype, where the truth is enclosed or has more bits."""
+        if not truth.rigorous and self.dtype == torch.float64:
+            return None
+        return largest_ulps(actual, truth, self.dtype, columns=columns)
 
     def required(self, order: int) -> float:
         """Largest resolution that counts as having seen anything, at this dtype and order."""
         return REQUIRED_RESOLUTION[(order, self.dtype)]
 
     def sentence(
-        self, found: Comparison, block: Block, index: tuple[int, ...] | None, route: str, estimate: Estimate
+        self,
+        found: Comparison,
+        block: Block,
+        index: tuple[int, ...] | None,
+        route: str,
+        estimate: Estimate,
+        ulps: float | None = None,
     ) -> str:
         """Say what a first-order comparison found, in words for a newcomer."""
         name = self.symbol(block, index)
         note = f" ({estimate.note})" if estimate.note else ""
         if found.outcome is Outcome.PASS:
-            return f"{route} and {estimate.oracle} agree{_digits(found)}{note}"
+            return f"{route} and {estimate.oracle} agree{_digits(found)}{self.certainty(estimate, ulps)}{note}"
         if found.outcome is Outcome.FAIL:
             more = f"; {found.failing} of {found.entries} numbers are wrong" if found.failing > 1 else ""
             return (
@@ -182,6 +198,13 @@ class Scene:
                 f"off by {number(found.error)}, allowed {number(found.bar)}{more}{note}."
             )
         return f"{name}: {found.reason} ({route} against {estimate.oracle}){note}"
+
+    def certainty(self, truth: Estimate, ulps: float | None) -> str:
+        """Say how well the truth is known, and how many units the subject is off: ", certified: value ± 2⁻¹²⁰, …"."""
+        close = "" if ulps is None else ulps_text(ulps, str(self.dtype).removeprefix("torch."))
+        if truth.rigorous and truth.radius_bits is not None:
+            return f", certified: value {radius_text(truth.radius_bits)}{', ' if close else ''}{close}"
+        return f", {close}" if close else ""
 
     def symbol(self, block: Block, index: tuple[int, ...] | None) -> str:
         """Name of a partial derivative: ∂f/∂w[1], or ∂⟨v,f⟩/∂w[1] for an output that is not one number."""

@@ -14,6 +14,7 @@ from datetime import date
 
 from harness.case.schema import ExpectedModel
 from harness.records import Finding, Outcome, worst
+from harness.verify.certificate import ORACLE, certificate_text
 
 _SERIOUS = (Outcome.FAIL, Outcome.ERROR, Outcome.CRASHED, Outcome.TIMEOUT)
 
@@ -41,9 +42,9 @@ def decide(findings: tuple[Finding, ...]) -> tuple[Outcome, str]:
         return worst(tuple(answers.values())), f"nothing could be checked: {counted[0].message}"
     digits = [f.digits for f in counted if f.digits is not None and f.independent and f.outcome is Outcome.PASS]
     least = f", at least {min(digits):.1f} digits" if digits else ""
-    certified = any(f.oracle == "ball arithmetic" and f.outcome is Outcome.PASS for f in counted)
-    share = ", certified" if certified and not _uncertified(counted) else ""
-    return Outcome.PASS, f"{sum(f.outcome is Outcome.PASS for f in counted)} checks passed{least}{share}"
+    certified = any(f.oracle == ORACLE and f.outcome is Outcome.PASS for f in counted)
+    share = f"{certificate_text(counted)}; " if certified and not _uncertified(counted) else ""
+    return Outcome.PASS, f"{share}{sum(f.outcome is Outcome.PASS for f in counted)} checks passed{least}"
 
 
 def case_detection_limit(findings: tuple[Finding, ...]) -> float | None:
@@ -90,7 +91,7 @@ def excuse(findings: tuple[Finding, ...], expected: ExpectedModel | None, *, tod
 def _uncertified(findings: list[Finding]) -> bool:
     """Whether a gradient was judged at some point without a certificate there."""
     points = {(f.point, f.dims) for f in findings if f.route == "autograd" and f.order == 1 and f.dtype == "float64"}
-    certified = {(f.point, f.dims) for f in findings if f.oracle == "ball arithmetic" and f.order == 1}
+    certified = {(f.point, f.dims) for f in findings if f.oracle == ORACLE and f.order == 1}
     return not points <= certified
 
 
