@@ -3,7 +3,7 @@
 Monte Carlo arithmetic (D. S. Parker, 1997): the computation is repeated in float64 while every floating-point
 operator's result is multiplied by 1 + u·ξ, ξ uniform in (−1, 1), where u is the unit roundoff of the dtype in question.
 Operators that are fused from several roundings also get their operands perturbed, those that accumulate √n-fold for a
-reduction of length n. The spread over a few repetitions, times a safety factor, is the bar of that dtype's result.
+reduction of length n, factorisations n-fold. The spread over a few repetitions, times a safety factor, is the bar of that dtype's result.
 
 What it cannot see: roundings inside code that is not torch (then the inputs are perturbed instead); a rounding
 error that happens to need more than the safety factor.
@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch._decomp import decomposition_table
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from harness.oracle.storage import HALVES, HalfStorage, Step, watch
 
 SAMPLES = 8
 SAFETY = 8.0
@@ -64,12 +66,24 @@ _REDUCTION = {"scatter_reduce": 4, "index_reduce": 4, "segment_reduce": 1, "_seg
 _ACCUMULATING = _names(
     """sum mean prod cumsum cumprod var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm einsum norm
     linalg_vector_norm logsumexp _softmax _log_softmax _softmax_backward_data _log_softmax_backward_data
-    native_layer_norm native_layer_norm_backward native_batch_norm native_group_norm convolution convolution_backward
-    _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward linalg_inv_ex
-    linalg_solve_ex _linalg_solve_ex linalg_lu_factor_ex linalg_lu_solve _linalg_det _linalg_slogdet linalg_cholesky_ex
-    linalg_solve_triangular triangular_solve _linalg_svd _linalg_eigh linalg_eig linalg_lstsq linalg_householder_product
-    linalg_qr linalg_matrix_exp nll_loss_forward mse_loss scatter_add index_add index_put_ embedding_dense_backward
-    grid_sampler_2d _cdist_forward _fused_rms_norm _fused_rms_norm_backward"""
+    native_layer_norm native_layer_norm_backward native_batch_norm native_group_norm _batch_norm_with_update
+    _native_batch_norm_legit batch_norm_backward native_batch_norm_backward convolution convolution_backward
+    _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward nll_loss_forward mse_loss scatter_add index_add index_put_ embedding_dense_backward
+    _cdist_forward _fused_rms_norm _fused_rms_norm_backward"""
+)
+# Factorisations: their backward error is bounded by a multiple of n·u (Higham, Accuracy and Stability of Numerical
+# Algorithms).
+_FACTORISING = _names(
+    """linalg_inv_ex linalg_solve_ex _linalg_solve_ex linalg_lu_factor_ex linalg_lu_solve _linalg_det _linalg_slogdet
+    linalg_cholesky_ex linalg_solve_triangular triangular_solve _linalg_svd _linalg_eigh linalg_eig linalg_lstsq
+    linalg_householder_product linalg_qr linalg_matrix_exp linalg_pinv linalg_ldl_factor_ex linalg_ldl_solve
+    cholesky_solve cholesky_inverse"""
+)
+# Operators that round the coordinates they interpolate at, up to n: a weight that should be 0 may be n·u.
+_INTERPOLATING = _names(
+    """upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d upsample_linear1d_backward
+    upsample_bilinear2d_backward upsample_bicubic2d_backward upsample_trilinear3d_backward _upsample_bilinear2d_aa
+    _upsample_bicubic2d_aa"""
 )
 
 
@@ -94,8 +108,12 @@ class PerturbEveryOperation(TorchDispatchMode):
         if name in _TAKEN_APART and func in decomposition_table:
             with self:
                 return decomposition_table[func](*args, **kwargs)
-        if name in _ACCUMULATING:
-            args = self._all(args, unit * math.sqrt(_reduction_length(args)))
+        if name in _INTERPOLATING:
+            result = func(*args, **kwargs)
+            return self._perturbed(result, unit) + self._noise(result, unit * _longest_axis(args)) * args[0].abs().max()
+        if name in _ACCUMULATING or name in _FACTORISING:
+            longest = _longest_axis(args)
+            args = self._operands(func, args, unit * (longest if name in _FACTORISING else math.sqrt(longest)))
             unit = FUSED * unit
         elif name not in _ELEMENTARY and not func._schema.is_mutable:
             unit = FUSED * unit
@@ -109,6 +127,12 @@ class PerturbEveryOperation(TorchDispatchMode):
                     tensor.mul_(self._factors(tensor, unit))
             return result
         return self._all(result, unit) if isinstance(result, (tuple, list)) else self._perturbed(result, unit)
+
+    def _operands(self, func: Any, args: tuple[Any, ...], unit: float) -> tuple[Any, ...]:
+        """Perturb the operands that an operator does not write into."""
+        perturbed = self._all(args, unit)
+        written = [argument.alias_info is not None for argument in func._schema.arguments]
+        return tuple(old if kept else new for old, new, kept in zip(args, perturbed, written, strict=False))
 
     def _all(self, leaves: Any, unit: float) -> Any:
         """Perturb every tensor of a flat argument list or of several results; lists inside are followed.
@@ -140,12 +164,13 @@ class PerturbEveryOperation(TorchDispatchMode):
 
     def _factors(self, like: Tensor, unit: float) -> Tensor:
         """Factors 1 + unit·ξ shaped like a tensor; complex ones turn it too, as products round relative to |z|."""
+        factors = self._noise(like, unit) + 1
+        return torch.complex(factors, self._noise(like, unit)) if like.is_complex() else factors
+
+    def _noise(self, like: Tensor, unit: float) -> Tensor:
+        """Real numbers unit·ξ shaped like a tensor."""
         noise = torch.rand(like.shape, generator=self.generator, dtype=torch.float64)
-        factors = noise.mul_(2 * unit).add_(1 - unit)
-        if like.is_complex():
-            turn = torch.rand(like.shape, generator=self.generator, dtype=torch.float64)
-            factors = torch.complex(factors, turn.mul_(2 * unit).sub_(unit))
-        return factors.to(like.device)
+        return noise.mul_(2 * unit).sub_(unit).to(like.device)
 
 
 def _operator_name(func: Any, args: tuple[Any, ...]) -> str:
@@ -158,8 +183,8 @@ def _operator_name(func: Any, args: tuple[Any, ...]) -> str:
     return "amax" if selects else name
 
 
-def _reduction_length(args: tuple[Any, ...]) -> int:
-    """Upper bound of how many terms one entry of the result accumulates: the longest axis."""
+def _longest_axis(args: tuple[Any, ...]) -> int:
+    """Upper bound of how many terms one entry of the result accumulates, from the first operand."""
     first = next((a for a in args if isinstance(a, Tensor)), None)
     return max((max(first.shape, default=1), 1)) if first is not None else 1
 
