@@ -18,7 +18,8 @@ from harness.oracle.flat import Block, FlatSubject, random_signs
 from harness.records import Finding, Outcome
 from harness.verify.certificate import radius_text, ulps_text
 from harness.verify.compare import REQUIRED_RESOLUTION, Comparison, compare, detection_limit
-from harness.verify.diagnose import diagnose
+from harness.verify.diagnosis import diagnose
+from harness.verify.diagnosis.gather import gather, gather_directions
 from harness.verify.ulps import largest_ulps
 
 DIAGNOSED = ("autograd", "the analytic gradient")
@@ -96,10 +97,12 @@ class Scene:
             index = None if found.position is None else block.index(found.position % (block.stop - block.start))
             ulps = self.ulps(actual[:, part], estimate, part)
             message = self.sentence(found, block, index, route, estimate, ulps)
+            diagnosis = None
             if found.outcome is Outcome.FAIL and route in DIAGNOSED:
-                pattern = diagnose(actual[:, part], estimate.value[:, part], total, block.real_shape)
-                message += f" {pattern}" if pattern else ""
-            yield self._from_comparison(check, found, block, index, message, estimate, limit, ulps=ulps, **more)
+                diagnosis = diagnose(gather(self, block, actual[:, part], estimate, total, route=route))
+            yield self._from_comparison(
+                check, found, block, index, message, estimate, limit, diagnosis=diagnosis, ulps=ulps, **more
+            )
 
     def _along_directions(
         self, check: str, actual: Tensor, estimate: Estimate, bars: Tensor, **more: object
@@ -116,8 +119,10 @@ class Scene:
             limit = None
             if found.outcome is Outcome.PASS:
                 limit = detection_limit(projected[:, rows], estimate.value[:, rows], total)
-            index, position = None, None
+            index, position, diagnosis = None, None, None
             message = self.sentence(found, block, None, str(more.get("route", "autograd")), estimate)
+            if found.outcome is Outcome.FAIL:
+                diagnosis = diagnose(gather_directions(projected[:, rows], estimate.value[:, rows], total, self))
             if found.outcome is Outcome.FAIL and found.position is not None:
                 from harness.oracle.differences import localise
 
@@ -133,7 +138,9 @@ class Scene:
                     error=abs(float(actual[which, position]) - value),
                 )
                 message = self.sentence(found, block, index, str(more.get("route", "autograd")), estimate)
-            yield self._from_comparison(check, found, block, index, message, estimate, limit, **more)
+            yield self._from_comparison(
+                check, found, block, index, message, estimate, limit, diagnosis=diagnosis, **more
+            )
 
     def _from_comparison(
         self,

@@ -17,8 +17,16 @@ LEAST_ERROR = 16.0
 """A gradient is diagnosed when some entry is this many bars off; nearer, its pattern would be the bar's."""
 
 _PATTERNS = (
-    constant_factor, conjugated, rearranged, swapped, wrong_signs, wrong_cotangent, missing_part, along_an_axis, only_some,
-)  # fmt: skip
+    constant_factor,
+    conjugated,
+    rearranged,
+    swapped,
+    wrong_signs,
+    wrong_cotangent,
+    missing_part,
+    along_an_axis,
+    only_some,
+)
 
 
 def diagnose(evidence: Evidence) -> Diagnosis | None:
