@@ -1,0 +1,9 @@
+"""All emulations, by slug."""
+
+from __future__ import annotations
+
+from emulations import cotangents, layouts, modes, precision, regions, sizes, state, terms
+from emulations.emulation import Emulation
+
+FAMILIES = (cotangents, layouts, terms, regions, sizes, precision, state, modes)
+EMULATIONS: dict[str, Emulation] = {entry.slug: entry for family in FAMILIES for entry in family.EMULATIONS}
