@@ -20,8 +20,6 @@ from torch import Tensor
 from torch._decomp import decomposition_table
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.oracle.storage import HALVES, HalfStorage, Step, watch
-
 SAMPLES = 8
 SAFETY = 8.0
 """Eight samples' largest deviation times eight is at least a dozen standard deviations of one rounding pattern."""
@@ -101,8 +99,8 @@ class PerturbEveryOperation(TorchDispatchMode):
     ) -> Any:
         """Run one operator, perturbed."""
         kwargs = kwargs or {}
-        name = _operator_name(func, args)
-        if name in _EXACT or any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns):
+        name = rounding_operator(func, args)
+        if name is None:
             return func(*args, **kwargs)
         unit = self.unit
         if name in _TAKEN_APART and func in decomposition_table:
@@ -110,10 +108,10 @@ class PerturbEveryOperation(TorchDispatchMode):
                 return decomposition_table[func](*args, **kwargs)
         if name in _INTERPOLATING:
             result = func(*args, **kwargs)
-            return self._perturbed(result, unit) + self._noise(result, unit * _longest_axis(args)) * args[0].abs().max()
+            return self._perturbed(result, unit) + self._noise(result, unit * longest_axis(args)) * args[0].abs().max()
         if name in _ACCUMULATING or name in _FACTORISING:
-            longest = _longest_axis(args)
-            args = self._operands(func, args, unit * (longest if name in _FACTORISING else math.sqrt(longest)))
+            longest = longest_axis(args)
+            args = self.operands(func, args, unit * (longest if name in _FACTORISING else math.sqrt(longest)))
             unit = FUSED * unit
         elif name not in _ELEMENTARY and not func._schema.is_mutable:
             unit = FUSED * unit
@@ -128,7 +126,7 @@ class PerturbEveryOperation(TorchDispatchMode):
             return result
         return self._all(result, unit) if isinstance(result, (tuple, list)) else self._perturbed(result, unit)
 
-    def _operands(self, func: Any, args: tuple[Any, ...], unit: float) -> tuple[Any, ...]:
+    def operands(self, func: Any, args: tuple[Any, ...], unit: float) -> tuple[Any, ...]:
         """Perturb the operands that an operator does not write into."""
         perturbed = self._all(args, unit)
         written = [argument.alias_info is not None for argument in func._schema.arguments]
@@ -173,6 +171,13 @@ class PerturbEveryOperation(TorchDispatchMode):
         return noise.mul_(2 * unit).sub_(unit).to(like.device)
 
 
+def rounding_operator(func: Any, args: tuple[Any, ...]) -> str | None:
+    """Name an operator that rounds; None for one that only moves, copies or creates data, or whose result is exact."""
+    views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
+    name = _operator_name(func, args)
+    return None if views or name in _EXACT else name
+
+
 def _operator_name(func: Any, args: tuple[Any, ...]) -> str:
     """An operator's name; in-place variants count as the operator, reductions that only select as ``amax``."""
     name = func._schema.name.partition("::")[2]  # the operator's public name is only in its schema
@@ -183,7 +188,7 @@ def _operator_name(func: Any, args: tuple[Any, ...]) -> str:
     return "amax" if selects else name
 
 
-def _longest_axis(args: tuple[Any, ...]) -> int:
+def longest_axis(args: tuple[Any, ...]) -> int:
     """Upper bound of how many terms one entry of the result accumulates, from the first operand."""
     first = next((a for a in args if isinstance(a, Tensor)), None)
     return max((max(first.shape, default=1), 1)) if first is not None else 1
