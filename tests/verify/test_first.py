@@ -60,7 +60,7 @@ def test_a_sharp_detection_limit() -> None:
 
 
 def test_a_failure_names_entry_numbers_and_pattern() -> None:
-    """The sentence has the derivative, both numbers, the bar and what it looks like."""
+    """The sentence has the derivative, both numbers and the bar; the diagnosis says what it looks like."""
 
     class Doubled(torch.autograd.Function):
         @staticmethod
@@ -71,10 +71,11 @@ def test_a_failure_names_entry_numbers_and_pattern() -> None:
         def backward(ctx: Any, g: Tensor) -> Tensor:
             return (2 * g).expand(3)
 
-    message = named(first_of(lambda x: Doubled.apply(x)), "autograd ~ finite differences").message
-    assert message.startswith("∂f/∂x[")
-    assert "is 2 by autograd but 1 by finite differences: off by 1, allowed" in message
-    assert "factor 2 too many" in message
+    finding = named(first_of(lambda x: Doubled.apply(x)), "autograd ~ finite differences")
+    assert finding.message.startswith("∂f/∂x[")
+    assert "is 2 by autograd but 1 by finite differences: off by 1, allowed" in finding.message
+    assert finding.diagnosis is not None
+    assert "factor 2 too many" in finding.diagnosis.text
 
 
 def test_a_detached_function_is_a_failure() -> None:
