@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.records import Outcome
+from harness.bench.sampling import Measurement
+from harness.bench.statistics import paired_ratio, unpaired_ratio
+from harness.bench.timings import timing_of
+from harness.records import Outcome, Timing
 from harness.verify.api import check
 from harness.verify.compare import compare
 
@@ -131,3 +134,153 @@ def test_a_subject_that_raises_is_an_error_with_its_reason() -> None:
     verdict = check(broken, {"x": number(1.0)})
     assert verdict.outcome is Outcome.ERROR
     assert "ValueError: no such kernel" in verdict.message
+
+
+# Tolerances
+
+
+@pytest.mark.parametrize("factor", [1.0005, 1 + 1e-9])
+def test_an_error_below_a_loose_relative_tolerance_fails(factor: float) -> None:
+    """A gradient off by 0.05 % has passed a relative tolerance of 1e-3."""
+    x = number(0.7)
+    assert torch.autograd.gradcheck(squared(1.0, 1.0005), x.clone().requires_grad_(True))
+    assert check(squared(1.0, factor), {"x": x}).outcome is Outcome.FAIL
+
+
+def test_a_zero_backward_below_the_tolerance_is_what_gradcheck_accepts() -> None:
+    """The defect is real: the zero gradient of 1e-6·x² that fails here passes there."""
+    assert torch.autograd.gradcheck(squared(1e-6, 0.0), number(0.7).requires_grad_(True))
+
+
+class HalfAsMuch(torch.autograd.Function):
+    """A row-wise softmax whose gradient is wrong by a factor in low precision alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
+        """Softmax."""
+        ctx.save_for_backward(x)
+        ctx.factor = factor if x.dtype == torch.bfloat16 else 1.0
+        return x.softmax(-1)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        """Right but for the factor."""
+        p = ctx.saved_tensors[0].softmax(-1)
+        return ctx.factor * p * (g - (g * p).sum(-1, keepdim=True)), None
+
+
+@pytest.mark.parametrize("factor", [0.0, 2.0, -1.0])
+def test_zero_doubled_and_flipped_gradients_fail_in_bfloat16(factor: float) -> None:
+    """Tolerances of 5 absolute and 50 relative have been called a bfloat16 test."""
+    x = torch.randn(4, 8, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    assert check(lambda x: HalfAsMuch.apply(x, factor), {"x": x}).outcome is Outcome.FAIL
+    assert check(lambda x: HalfAsMuch.apply(x, 1.0), {"x": x}).outcome is Outcome.PASS
+
+
+# Comparisons with oneself
+
+
+class LogCosh(torch.autograd.Function):
+    """log cosh, with a factor missing from its backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Without overflow."""
+        ctx.save_for_backward(x)
+        return torch.logaddexp(x, -x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        """The cotangent is used, the slope is not."""
+        return g * ctx.saved_tensors[0]
+
+
+def _own_gradient(x: Tensor, cotangent: Tensor) -> Tensor:
+    """The wrong gradient once more, as a hand-written one."""
+    return cotangent * x
+
+
+POINT = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64)
+
+
+def test_a_reference_with_the_same_mistake_does_not_save_a_wrong_gradient() -> None:
+    """A kernel has been compared with itself, and two kernels with each other."""
+    verdict = check(LogCosh.apply, {"x": POINT}, reference=LogCosh.apply)
+    assert verdict.outcome is Outcome.FAIL
+    assert any(f.outcome is Outcome.FAIL and f.independent for f in verdict.findings)
+
+
+def test_an_analytic_gradient_with_the_same_mistake_does_not_save_a_wrong_gradient() -> None:
+    """A "numeric" derivative has been autograd's own; the ones here evaluate the function alone."""
+    assert check(LogCosh.apply, {"x": POINT}, gradient=_own_gradient).outcome is Outcome.FAIL
+
+
+def test_a_shared_detach_does_not_save_a_wrong_gradient() -> None:
+    """A path detached in the subject and its reference alike has passed for years."""
+
+    def detached(x: Tensor) -> Tensor:
+        return x / x.square().mean().sqrt().detach()
+
+    assert check(detached, {"x": POINT}, reference=detached).outcome is Outcome.FAIL
+    assert check(lambda x: x / x.square().mean().sqrt(), {"x": POINT}).outcome is Outcome.PASS
+
+
+def test_two_nan_gradients_do_not_agree() -> None:
+    """NaN has been treated as equal to NaN: a subject and a reference that share a NaN are both wrong."""
+
+    def leaking(x: Tensor) -> Tensor:
+        return torch.where(x > 0, x * x.sqrt(), torch.zeros_like(x))
+
+    x = torch.tensor([0.5, -0.5], dtype=torch.float64)
+    assert check(leaking, {"x": x}, reference=leaking).outcome is Outcome.FAIL
+    assert check(lambda x: x.clamp(min=0) ** 1.5, {"x": x}).outcome is Outcome.PASS
+
+
+# Inputs
+
+
+def test_an_input_that_does_not_require_a_gradient_is_checked_all_the_same() -> None:
+    """A test has run on an input without requires_grad, where any backward passes."""
+    assert not POINT.requires_grad
+    assert check(LogCosh.apply, {"x": POINT}).outcome is Outcome.FAIL
+
+
+def test_inputs_given_are_left_as_they_were() -> None:
+    """A parameter has been overwritten inside the test that compared it."""
+    weight, x = POINT.clone(), POINT.flip(0)
+
+    def careless(x: Tensor, weight: Tensor) -> Tensor:
+        result = (x * weight).sin()
+        weight.data.zero_()
+        return result
+
+    assert check(careless, {"x": x, "weight": weight}).outcome is not Outcome.PASS
+    assert torch.equal(weight, POINT)
+
+
+# Timings
+
+
+def row() -> Timing:
+    """A timing that is not measured yet."""
+    return Timing(outcome=Outcome.SKIPPED, message="", what="value", variant="autograd", device="cpu", dtype="float64")
+
+
+def test_one_timing_against_one_timing_decides_nothing() -> None:
+    """One sample against one sample has been called significant."""
+    assert not paired_ratio([2.0], [1.0]).excludes(1.0)
+    assert not unpaired_ratio([2.0], [1.0]).excludes(1.0)
+    assert paired_ratio([2.0] * 8, [1.0] * 8).excludes(1.0)
+    measured = Measurement(samples=(1e-3,), calls=1, first_call_s=1e-3, steady=True)
+    timing = timing_of(measured, row())
+    assert timing.outcome is Outcome.INCONCLUSIVE
+    assert "too few" in timing.message
+
+
+def test_work_that_raises_is_an_error_with_its_reason() -> None:
+    """A benchmarked call that raised has become a row of NaN."""
+    measured = Measurement(samples=(), calls=1, first_call_s=None, steady=False, error="ValueError: no such kernel")
+    timing = timing_of(measured, row())
+    assert timing.outcome is Outcome.ERROR
+    assert "no such kernel" in timing.message
+    assert timing.median_s is None

@@ -65,7 +65,7 @@ class RmsNormLastTile(RmsNorm):
         inverse = torch.rsqrt(x.square().mean(-1, keepdim=True) + EPS)
         unit, weighted = x * inverse, g * weight
         mean = (_last_tile_sum(weighted * unit)) / max(1, x.shape[-1])
-        return inverse * (weighted - unit * mean), (g * unit).reshape(-1, x.shape[-1]).sum(0)
+        return inverse * (weighted - unit * mean), (g * unit).sum(0)
 
 
 class LinearAttention(Function):
