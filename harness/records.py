@@ -112,13 +112,13 @@ class Finding:
     excused: str | None = None
     command: str | None = None
     """The exact command that repeats the finding."""
+    diagnosis: Diagnosis | None = None
+    """What the failure looks like, where it follows a pattern; its text also ends `message`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """Error of a finite-difference estimate against its step, for one derivative."""
-    diagnosis: Diagnosis | None = None
-    """What the failure looks like, where it follows a pattern; its text also ends `message`."""
 
     label: str
     steps: tuple[float, ...]
@@ -162,6 +162,42 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Catch:
+    """A fault put into a subject's backward on purpose, and the checks that noticed it."""
+
+    fault: str
+    label: str
+    """The fault's name, with the input it sat in where it was put into each."""
+    checks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survivor:
+    """A fault put into a subject's backward on purpose that no check noticed."""
+
+    fault: str
+    label: str
+    sentence: str
+    """What such a backward does."""
+    seen_by: str
+    """What would notice it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionPower:
+    """How many of the faults injected into a case's backward its checks noticed.
+
+    `equivalent` are the labels of faults that change nothing for this subject; they count neither way.
+    """
+
+    injected: int
+    caught: int
+    equivalent: tuple[str, ...] = ()
+    survivors: tuple[Survivor, ...] = ()
+    catches: tuple[Catch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRecord:
     """The verdict on one case: is the gradient right?"""
 
@@ -178,6 +214,8 @@ class VerifyRecord:
     findings: tuple[Finding, ...] = ()
     detection_limit: float | None = None
     """Smallest relative fault (1+ε) that an independent float64 check was seen to catch, for the case's worst input."""
+    power: DetectionPower | None = None
+    """None where no faults were injected: the case failed, has no gradient, or was checked quickly."""
     formula: str | None = None
     """The case's function as Python expression text (one line per output), or the name of its Python subject."""
     let: tuple[tuple[str, str], ...] = ()

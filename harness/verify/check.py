@@ -25,12 +25,14 @@ from harness.commands import repeat_command
 from harness.errors import HarnessError
 from harness.graph.trace import trace_graph
 from harness.oracle.flat import real_vector
-from harness.records import Curve, Finding, Graph, Outcome, VerifyRecord
+from harness.records import Curve, DetectionPower, Finding, Graph, Outcome, VerifyRecord
 from harness.verify.claims import check_claims
 from harness.verify.curves import error_curves
 from harness.verify.diagnosis import settle
+from harness.verify.faults.power import Site, detection_power, with_power
 from harness.verify.first import FirstOrder, first_order
-from harness.verify.options import POINTS_BY_EFFORT, VerifyOptions
+from harness.verify.formula import explain
+from harness.verify.options import POINTS_BY_EFFORT, Faults, VerifyOptions
 from harness.verify.precision import low_precision
 from harness.verify.routes import one_line
 from harness.verify.scene import Labels, Scene
@@ -41,12 +43,17 @@ if TYPE_CHECKING:
     from harness.oracle.symbolic import Symbolic
 
 
+UNDECIDED = (Outcome.VACUOUS, Outcome.INCONCLUSIVE)
+"""Findings that leave it open whether a gradient is right: faults are injected all the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """Everything found about a subject."""
 
     findings: tuple[Finding, ...]
     curves: tuple[Curve, ...]
+    power: DetectionPower | None = None
 
 
 def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, options: VerifyOptions) -> Checked:
@@ -58,17 +65,22 @@ def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, op
         symbolic = Symbolic(subject)
     findings: list[Finding] = []
     curves: tuple[Curve, ...] = ()
+    sites: list[Site] = []
     for point in points:
         try:
-            found, drawn = _at_point(subject, point, labels, options, symbolic, want_curves=not curves)
+            found, drawn, learned = _at_point(subject, point, labels, options, symbolic, want_curves=not curves)
         except HarnessError:
             raise
         except Exception as reason:  # noqa: BLE001 - the subject's own code may raise anything: that is a finding, not our failure
             message = f"The subject raised {one_line(reason)}"
-            found, drawn = [_label(point, labels, message)], ()
+            found, drawn, learned = [_label(point, labels, message)], (), ()
         findings += found
         curves = curves or drawn
-    return Checked(findings=settle(findings), curves=curves)
+        sites += learned
+    settled = settle(findings)
+    right = all(f.excused is not None or f.outcome in (Outcome.PASS, Outcome.SKIPPED, *UNDECIDED) for f in settled)
+    power = detection_power(sites, thorough=options.faults == "all") if options.faults and right else None
+    return Checked(findings=settled, curves=curves, power=power)
 
 
 def _at_point(
@@ -79,24 +91,31 @@ def _at_point(
     symbolic: Symbolic | None,
     *,
     want_curves: bool,
-) -> tuple[list[Finding], tuple[Curve, ...]]:
-    """All checks at one point."""
+) -> tuple[list[Finding], tuple[Curve, ...], tuple[Site, ...]]:
+    """All checks at one point; a site, for injecting faults, where there is a gradient."""
     scene = Scene(subject, point, labels)
     if scene.value.numel() == 0 and any(output.numel() for output in scene.flat.call(scene.flat.values)):
         message = "There is no gradient: the results are integers or booleans, which no derivative passes through."
-        return [scene.finding("reverse", Outcome.FAIL, message)], ()
+        return [scene.finding("reverse", Outcome.FAIL, message)], (), ()
     if scene.value.numel() == 0 or scene.flat.size == 0:
-        return [scene.finding("value", Outcome.SKIPPED, "There are no real numbers to differentiate here.")], ()
+        return [scene.finding("value", Outcome.SKIPPED, "There are no real numbers to differentiate here.")], (), ()
     if not bool(scene.value.isfinite().all() & real_vector(list(scene.flat.values.values())).isfinite().all()):
-        return [scene.finding("value", Outcome.SKIPPED, "The value is not finite here, so it has no derivative.")], ()
+        return (
+            [scene.finding("value", Outcome.SKIPPED, "The value is not finite here, so it has no derivative.")],
+            (),
+            (),
+        )
     first = first_order(scene, symbolic, options)
-    findings = [*first.findings, *check_claims(scene, first)]
+    findings = [*explain(scene, first.findings, first.evidence), *check_claims(scene, first)]
+    site = Site(scene=scene, first=first)
     if 2 in options.orders and first.gradient is not None and point.special is None:
-        findings += second_order(scene, first).findings
+        second = second_order(scene, first)
+        findings += second.findings
+        site = replace(site, second=second.evidence)
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
             findings += _at_dtype(subject, point, labels, dtype, first)
-    return findings, error_curves(scene, first) if want_curves and point.special is None else ()
+    return findings, error_curves(scene, first) if want_curves and point.special is None else (), (site,)
 
 
 def _at_dtype(
@@ -125,7 +144,9 @@ def _label(point: Point, labels: Labels, message: str) -> Finding:
     )
 
 
-def verify_case(case: Case, *, trust: Trust, seed: int, effort: str = "standard", device: str = "cpu") -> VerifyRecord:
+def verify_case(
+    case: Case, *, trust: Trust, seed: int, effort: str = "standard", device: str = "cpu", faults: Faults | None = None
+) -> VerifyRecord:
     """Verify one case of a case file.
 
     Args:
@@ -134,6 +155,7 @@ def verify_case(case: Case, *, trust: Trust, seed: int, effort: str = "standard"
         seed: the run's seed.
         effort: quick, standard or thorough; scales the number of random points.
         device: where the subject runs, "cpu" or "cuda".
+        faults: how many faults are injected; None is by effort, none at quick and some otherwise.
 
     Returns:
         The case's record. Misuse (untrusted code, shapes that do not match) is an ERROR record with its reason.
@@ -154,6 +176,7 @@ def verify_case(case: Case, *, trust: Trust, seed: int, effort: str = "standard"
         orders=tuple(model.verify.orders),
         complex_step=model.verify.complex_step,
         certify=effort != "quick",
+        faults=(None if effort == "quick" else "some") if faults is None else faults,
     )
     try:
         checked = verify_subject(subject, points, labels, options)
@@ -161,11 +184,12 @@ def verify_case(case: Case, *, trust: Trust, seed: int, effort: str = "standard"
     except Exception as reason:  # noqa: BLE001 - as above
         return _error(case, reason, command, started)
     findings = excuse(checked.findings, model.expected, today=datetime.now(UTC).date())
-    outcome, message = decide(findings)
+    outcome, message = with_power(*decide(findings), checked.power)
     return replace(
         _record(case, outcome, message, command=command),
         findings=findings,
         detection_limit=case_detection_limit(findings),
+        power=checked.power,
         graph=graph,
         curves=checked.curves,
         duration_s=time.perf_counter() - started,

@@ -47,6 +47,8 @@ class Scene:
         self.value = self.flat.outputs(self.flat.x).detach().to("cpu", torch.float64)
         count = self.value.numel()
         self.scalar = count == 1
+        self.explains = True
+        """Whether failures are traced and diagnosed, and limits worked out; off where only outcomes are read."""
         self.cotangents = (
             torch.ones(1, 1, dtype=torch.float64)
             if self.scalar
@@ -92,13 +94,14 @@ class Scene:
             kink = None if estimate.kink is None else estimate.kink[:, part]
             found = compare(actual[:, part], estimate.value[:, part], total, required=self.required(1), kink=kink)
             limit = None
-            if found.outcome is Outcome.PASS and estimate.independent and (kink is None or not bool(kink.any())):
+            smooth = kink is None or not bool(kink.any())
+            if found.outcome is Outcome.PASS and estimate.independent and smooth and self.explains:
                 limit = detection_limit(actual[:, part], estimate.value[:, part], total)
             index = None if found.position is None else block.index(found.position % (block.stop - block.start))
             ulps = self.ulps(actual[:, part], estimate, part)
             message = self.sentence(found, block, index, route, estimate, ulps)
             diagnosis = None
-            if found.outcome is Outcome.FAIL and route in DIAGNOSED:
+            if found.outcome is Outcome.FAIL and route in DIAGNOSED and self.explains:
                 diagnosis = diagnose(gather(self, block, actual[:, part], estimate, total, route=route))
             yield self._from_comparison(
                 check, found, block, index, message, estimate, limit, diagnosis=diagnosis, ulps=ulps, **more
@@ -117,13 +120,13 @@ class Scene:
             kink = None if estimate.kink is None else estimate.kink[:, rows]
             found = compare(projected[:, rows], estimate.value[:, rows], total, required=self.required(1), kink=kink)
             limit = None
-            if found.outcome is Outcome.PASS:
+            if found.outcome is Outcome.PASS and self.explains:
                 limit = detection_limit(projected[:, rows], estimate.value[:, rows], total)
             index, position, diagnosis = None, None, None
             message = self.sentence(found, block, None, str(more.get("route", "autograd")), estimate)
-            if found.outcome is Outcome.FAIL:
+            if found.outcome is Outcome.FAIL and self.explains:
                 diagnosis = diagnose(gather_directions(projected[:, rows], estimate.value[:, rows], total, self))
-            if found.outcome is Outcome.FAIL and found.position is not None:
+            if found.outcome is Outcome.FAIL and found.position is not None and self.explains:
                 from harness.oracle.differences import localise
 
                 row = int(rows.nonzero()[found.position % int(rows.sum()), 0])
