@@ -43,6 +43,8 @@ class Operator:
     samples: int = 3
     database: str = DATABASE
     excluded: str | None = None
+    differentiable: bool = True
+    """Whether autograd differentiates it; of an operator it does not, only the values can be verified."""
     torch: str = ""
     """Version of PyTorch, for the record."""
 
@@ -138,6 +140,7 @@ def choose_operators(
             samples=samples,
             database=database,
             excluded=why_excluded(entry, dtype, device),
+            differentiable=entry.supports_autograd,
             torch=version,
         )
         for name, entry in entries.items()
@@ -151,11 +154,12 @@ def choose_operators(
 
 def why_excluded(entry: Any, dtype: str, device: str) -> str | None:
     """Say why the database's entry of an operator rules out verifying it, None where it does not."""
-    if not entry.supports_autograd:
-        return "Not differentiable: the operator database lists it without autograd."
     if entry.full_name in EXCLUDED:
         return f"Left out: {EXCLUDED[entry.full_name]}"
     torch = importlib.import_module("torch")
+    if not entry.supports_autograd:
+        values = entry.supported_dtypes(device)
+        return None if getattr(torch, dtype) in values else f"Not differentiable, and without {dtype} values on {device}."
     supported = entry.supported_backward_dtypes(device)
     if getattr(torch, dtype) in supported:
         return None

@@ -73,7 +73,7 @@ def operator_samples(operator: Operator, *, seed: int, device: str = "cpu") -> S
     reasons: Counter[str] = Counter()
     with _seeded(seed_for(seed, "operator", operator.id)):
         # What `entry.sample_inputs` calls, without its bookkeeping for PyTorch's test-suite and its own seed.
-        drawn = entry.sample_inputs_func(entry, device, dtype, requires_grad=True)
+        drawn = entry.sample_inputs_func(entry, device, dtype, requires_grad=operator.differentiable)
         for number, sample in enumerate(itertools.islice(drawn, LOOKED_AT)):
             try:
                 usable.append(_as_subject(operator, entry, sample, f"sample {number}", seed))
@@ -113,19 +113,21 @@ def _as_subject(operator: Operator, entry: Any, sample: Any, name: str, seed: in
     size = sum(tensor.numel() for tensor in tensors.values())
     if size > MOST_ENTRIES:
         raise _UnusableError(f"too large for a sweep (over {MOST_ENTRIES:,} entries)")
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values() if tensor.requires_grad):
+    moving = {key for key, tensor in tensors.items() if _moves(tensor, operator)}
+    if not all(bool(tensors[key].isfinite().all()) for key in moving):
         raise _UnusableError("an input is not finite")
     constant = {key: CONSTANT[operator.id, key] for key in tensors if (operator.id, key) in CONSTANT}
     inputs = {
         key: Input(
-            shape=tuple(tensor.shape), grad=tensor.requires_grad and key not in constant, complex=tensor.is_complex()
+            shape=tuple(tensor.shape), grad=key in moving and key not in constant, complex=tensor.is_complex()
         )
         for key, tensor in tensors.items()
     }
     if not any(spec.grad and tensors[key].numel() for key, spec in inputs.items()):
-        raise _UnusableError("no entry of an input requires a gradient")
+        what = "requires a gradient" if operator.differentiable else "is a floating-point number"
+        raise _UnusableError(f"no entry of an input {what}")
     call = _caller(entry, sample, names, leaves, structure, getattr(torch, operator.dtype))
-    kept = _differentiable_outputs(call, tensors)
+    kept = _kept_outputs(call, tensors, operator)
 
     def function(given: Tensors) -> tuple[Tensor, ...]:
         outputs = call(given)
@@ -179,10 +181,15 @@ def _caller(
     return call
 
 
-def _differentiable_outputs(
-    call: Callable[[Tensors], list[Tensor]], tensors: Mapping[str, Tensor]
+def _moves(tensor: Tensor, operator: Operator) -> bool:
+    """Whether a tensor is one that is differentiated; without autograd, whether it holds floating-point numbers."""
+    return tensor.requires_grad if operator.differentiable else tensor.is_floating_point() or tensor.is_complex()
+
+
+def _kept_outputs(
+    call: Callable[[Tensors], list[Tensor]], tensors: Mapping[str, Tensor], operator: Operator
 ) -> tuple[int, ...] | None:
-    """Places of the results that autograd differentiates; None when the operator raises, which is left to be reported.
+    """Places of the results that are verified; None when the operator raises, which is left to be reported.
 
     Raises:
         _UnusableError: there are none, they hold no finite numbers, or two calls give different ones.
@@ -194,10 +201,12 @@ def _differentiable_outputs(
     kept = tuple(
         place
         for place, output in enumerate(outputs)
-        if output.requires_grad and (output.is_floating_point() or output.is_complex())
+        if (output.requires_grad or not operator.differentiable)
+        and (output.is_floating_point() or output.is_complex())
     )
     if not kept:
-        raise _UnusableError("no result is differentiable")
+        what = "differentiable" if operator.differentiable else "a floating-point number"
+        raise _UnusableError(f"no result is {what}")
     if not any(outputs[place].numel() for place in kept):
         raise _UnusableError("the results are empty")
     if sum(outputs[place].numel() for place in kept) > MOST_ENTRIES:

@@ -20,7 +20,7 @@ from harness.oracle.differences import finite_differences
 from harness.oracle.estimate import Estimate, GradientShapeError, NotSymbolicError
 from harness.oracle.flat import FlatSubject
 from harness.oracle.ladder import Slopes
-from harness.oracle.rounding import SAFETY, rounding_bars
+from harness.oracle.rounding import SAFETY, UNIT_ROUNDOFF, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import compare
 from harness.verify.options import VerifyOptions
@@ -86,7 +86,10 @@ def gather(scene: Scene, symbolic: Symbolic | None, options: VerifyOptions) -> E
 def rounding_of(
     flat: FlatSubject, cotangents: Tensor, generator: torch.Generator, dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor]:
-    """Rounding bars of the outputs (M) and of the reverse-mode gradients (C × N) at a dtype."""
+    """Rounding bars of the outputs (M) and of the reverse-mode gradients (C × N) at a dtype.
+
+    Outputs that are rounded to a coarser dtype by design (`x.float()`) are off by its roundoff too.
+    """
 
     def compute(x: Tensor) -> Tensor:
         found = reverse(flat.at(x), cotangents)
@@ -94,7 +97,10 @@ def rounding_of(
 
     bars = rounding_bars(compute, flat.x, dtypes=(dtype,), generator=generator)[dtype]
     outputs = cotangents.shape[1]
-    return bars[:outputs], bars[outputs:].reshape(cotangents.shape[0], flat.size)
+    value = flat.outputs(flat.x).detach()
+    coarser = max(0.0, UNIT_ROUNDOFF.get(value.dtype, 0.0) - UNIT_ROUNDOFF[dtype])
+    value_bar = bars[:outputs] + coarser * value.abs().to("cpu", torch.float64)
+    return value_bar, bars[outputs:].reshape(cotangents.shape[0], flat.size)
 
 
 def _oracles(

@@ -13,11 +13,18 @@ import torch
 
 from harness.case.operators import Operator
 from harness.case.samples import Samples, operator_samples
+from harness.case.subject import Point, Subject
 from harness.commands import sweep_command
+from harness.oracle.ball.budget import Budget
+from harness.oracle.ball.errors import NotCertifiedError
+from harness.oracle.ball.oracle import ball_values
+from harness.oracle.rounding import rounding_bars
 from harness.records import Curve, Finding, Outcome, VerifyRecord
 from harness.verify.check import verify_subject
+from harness.verify.evidence import BALL_OPERATIONS, BALL_SECONDS, value_finding
 from harness.verify.options import VerifyOptions
-from harness.verify.scene import Labels
+from harness.verify.routes import one_line
+from harness.verify.scene import Labels, Scene
 from harness.verify.verdict import case_detection_limit, decide
 
 BUDGET_S = 10.0
@@ -62,6 +69,8 @@ def verify_operator(operator: Operator, *, seed: int, device: str = "cpu") -> Ve
         reasons = "; ".join(f"{reason} ({count} samples)" for reason, count in samples.left_aside)
         message = f"None of its samples can be verified: {reasons or 'it has none'}."
         return replace(record, message=message, duration_s=time.perf_counter() - started)
+    if not operator.differentiable:
+        return replace(_values_only(record, operator, samples, labels), duration_s=time.perf_counter() - started)
     findings, curves = _verify(operator, samples, labels, started)
     outcome, message = decide(findings)
     return replace(
@@ -97,6 +106,32 @@ def _verify(
         findings += checked.findings
         curves = curves or checked.curves
     return (*findings, *_left_aside(samples, labels)), curves
+
+
+def _values_only(record: VerifyRecord, operator: Operator, samples: Samples, labels: Labels) -> VerifyRecord:
+    """Hold the values of an operator that has no gradient against their enclosures: the record, with its outcome."""
+    findings = [_value(sample.subject, sample.point, labels) for sample in samples.usable[: operator.samples]]
+    record = replace(record, findings=(*findings, *_left_aside(samples, labels)))
+    if all(finding.outcome is Outcome.SKIPPED for finding in findings):
+        return replace(record, message=f"Not differentiable, and no value is certified: {findings[0].message}")
+    outcome, message = decide(tuple(findings))
+    return replace(record, outcome=outcome, message=f"{message} (values alone: it is not differentiable)")
+
+
+def _value(subject: Subject, point: Point, labels: Labels) -> Finding:
+    """Compare a subject's values at a point with their enclosures."""
+    check = "value ~ ball arithmetic"
+    try:
+        scene = Scene(subject, point, labels)
+    except Exception as reason:  # noqa: BLE001 - the operator's own code may raise anything
+        return replace(_skipped(labels, f"The operator raised {one_line(reason)}"), outcome=Outcome.ERROR, check=check)
+    flat, generator = scene.flat, scene.generator("rounding")
+    try:
+        truth = ball_values(flat, budget=Budget(operations=BALL_OPERATIONS, seconds=BALL_SECONDS))
+    except NotCertifiedError as reason:
+        return scene.finding(check, Outcome.SKIPPED, f"No certificate: {reason}.")
+    bar = rounding_bars(flat.outputs, flat.x, dtypes=(torch.float64,), generator=generator)[torch.float64]
+    return value_finding(scene, check, scene.value, truth, bar)
 
 
 def _left_aside(samples: Samples, labels: Labels) -> Iterator[Finding]:

@@ -101,6 +101,31 @@ def ball_estimates(
     return _value_estimate(values, bits), _gradient_estimate(table, projected, len(weights))
 
 
+def ball_values(flat: FlatSubject, *, budget: Budget | None = None) -> Estimate:
+    """Enclose the outputs (M) alone.
+
+    Args:
+        flat: the subject at the point; its inputs count as exact.
+        budget: what the call may spend.
+
+    Raises:
+        NotCertifiedError: saying why there is no enclosure.
+    """
+    work = Work(budget or Budget())
+    return _value_estimate(*_values(Passes(flat, work), work))
+
+
+def ball_values(flat: FlatSubject, *, budget: Budget | None = None) -> Estimate:
+    """Enclose the outputs (M) at a point.
+
+    Raises:
+        NotCertifiedError: saying why there is no certificate.
+    """
+    work = Work(budget or Budget())
+    values, bits = _values(Passes(flat, work), work)
+    return _value_estimate(values, bits)
+
+
 def ball_hessian_products(
     flat: FlatSubject, cotangent: Tensor, directions: Tensor, *, budget: Budget | None = None
 ) -> Estimate:
