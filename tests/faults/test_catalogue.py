@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from emulations.registry import EMULATIONS
+from emulations.state import ChannelScaleAtomics
 
 import harness
 from harness.records import Outcome
@@ -82,6 +84,13 @@ def test_the_bug_is_noticed(slug: str) -> None:
         assert not noticed, f"{slug} is noticed now by {failing}: take it out of BLIND_TODAY"
     else:
         assert noticed, f"{verdict.outcome.value}: {verdict.message} (failing: {failing}, meant to: {entry.sees})"
+
+
+def test_atomic_additions_are_no_bug() -> None:
+    """A sum whose order changes unless deterministic algorithms are asked for passes."""
+    entry = replace(EMULATIONS["order-of-sum"], right=ChannelScaleAtomics.apply)
+    verdict = judged(entry, "right")
+    assert verdict.outcome is Outcome.PASS, verdict.message
 
 
 def test_the_table_names_emulations() -> None:
