@@ -59,6 +59,16 @@ def lower(subject: Subject, point: Point) -> tuple[fx.GraphModule, tuple[str, ..
     return module, graph.inputs, graph.outputs
 
 
+def lower_call(function: Callable[..., Any], arguments: tuple[Tensor, ...]) -> fx.GraphModule:
+    """Record what a function of tensors does, to operators with ball rules as far as torch can decompose the others.
+
+    Raises:
+        NotCertifiedError: when torch's decompositions stop.
+    """
+    module = _trace(function, arguments, None)
+    return _decomposed(module, arguments) if any(_wanted(node.target) for node in module.graph.nodes) else module
+
+
 def _decomposed(module: fx.GraphModule, arguments: tuple[Tensor, ...]) -> fx.GraphModule:
     table = {op: how for op, how in decomposition_table.items() if isinstance(op, OpOverload) and _wanted(op)}
     try:

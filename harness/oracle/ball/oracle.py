@@ -115,17 +115,6 @@ def ball_values(flat: FlatSubject, *, budget: Budget | None = None) -> Estimate:
     return _value_estimate(*_values(Passes(flat, work), work))
 
 
-def ball_values(flat: FlatSubject, *, budget: Budget | None = None) -> Estimate:
-    """Enclose the outputs (M) at a point.
-
-    Raises:
-        NotCertifiedError: saying why there is no certificate.
-    """
-    work = Work(budget or Budget())
-    values, bits = _values(Passes(flat, work), work)
-    return _value_estimate(values, bits)
-
-
 def ball_hessian_products(
     flat: FlatSubject, cotangent: Tensor, directions: Tensor, *, budget: Budget | None = None
 ) -> Estimate:

@@ -94,6 +94,8 @@ def number(value: Any) -> Entry:
 def from_tensor(tensor: Tensor) -> Balls:
     """Every entry of a tensor, exactly."""
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if tensor._is_zerotensor():  # autograd's zeros without storage
+        tensor = torch.zeros(tensor.shape, dtype=tensor.dtype)
     entries = tensor.reshape(-1).tolist()
     return Balls(make((number(entry) for entry in entries), tensor.shape), complex=tensor.is_complex())
 
