@@ -141,6 +141,7 @@ def _command(name: str, kinds: tuple[Kind, ...], summary: str) -> Callable[..., 
 
 verify = _command("verify", ("verify",), "Is the gradient right? Check every case against independent oracles.")
 converge = _command("converge", ("converge",), "Does descent arrive? Run every convergence entry.")
+power = _command("power", ("power",), "Would the checks notice? Inject every fault into every case, and count.")
 bench = _command("bench", ("benchmark",), "How fast is it? Verify quickly, then time what passed.")
 run_all = _command("run", ("verify", "converge", "benchmark"), "All three, with a short timing pass.")
 

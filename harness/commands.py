@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-SUBCOMMANDS = {"verify": "verify", "converge": "converge", "benchmark": "bench"}
+SUBCOMMANDS = {"verify": "verify", "converge": "converge", "power": "power", "benchmark": "bench"}
 """The subcommand of `harness` that makes each kind of record."""
 
 
@@ -19,7 +19,7 @@ def repeat_command(path: str | Path, case_id: str, seed: int, kind: str = "verif
         path: the case file.
         case_id: the case's id, used as the `-k` expression.
         seed: the run's seed.
-        kind: kind of the record: verify, converge or benchmark.
+        kind: kind of the job: verify, converge, power or benchmark.
 
     Returns:
         A line for a POSIX shell, such as ``harness verify cases/square.yaml -k square --seed 0``.

@@ -26,5 +26,5 @@ def test_survives_the_shell():
 
 def test_refuses_an_unknown_kind():
     """A kind no subcommand makes is the caller's mistake, and the message lists the kinds."""
-    with pytest.raises(ValueError, match="verify, converge, benchmark"):
+    with pytest.raises(ValueError, match="verify, converge, power, benchmark"):
         repeat_command("a.yaml", "a", 0, "verification")

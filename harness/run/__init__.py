@@ -44,7 +44,7 @@ class _Callable(ModuleType):
 
         Args:
             paths: case files and folders of them.
-            kinds: any of verify, converge and benchmark.
+            kinds: any of verify, converge, power and benchmark.
             keyword: selects cases by id and title, as pytest's -k.
             tags: selects cases that carry all of these.
             seed: seed of every random draw.

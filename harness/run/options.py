@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["verify", "converge", "benchmark"]
+Kind = Literal["verify", "converge", "power", "benchmark"]
 Device = Literal["cpu", "cuda", "all"]
 Effort = Literal["quick", "standard", "thorough"]
 
-TIMEOUT_S: dict[Kind, float] = {"verify": 300.0, "converge": 300.0, "benchmark": 900.0}
+TIMEOUT_S: dict[Kind, float] = {"verify": 300.0, "converge": 300.0, "power": 900.0, "benchmark": 900.0}
 """Longest a job may take when no `timeout_s` is given: far above what shipped cases need, so that only hangs end."""
 
 
@@ -19,7 +19,8 @@ class RunOptions:
     """Everything a run needs besides its paths.
 
     Args:
-        kinds: what to do with each case; "benchmark" brings the verification it depends on.
+        kinds: what to do with each case; "power" is a verification with every fault injected at every point;
+            "benchmark" brings the verification it depends on.
         keyword: expression that selects cases by id and title, as pytest's -k.
         tags: cases must carry all of these.
         out: run directory; None writes nothing (the command line always names one).

@@ -57,6 +57,8 @@ def _checks(case: Case, device: OneDevice, options: RunOptions) -> list[Job]:
     jobs = []
     if "verify" in options.kinds or _benchmarks(case, options):
         jobs.append(Job(name=f"verify {case.id}{_on(device, options)}", kind="verify", case=case, device=device))
+    if "power" in options.kinds:
+        jobs.append(Job(name=f"power {case.id}{_on(device, options)}", kind="power", case=case, device=device))
     if "converge" in options.kinds:
         jobs += [
             Job(

@@ -22,10 +22,12 @@ from harness.run.plan import Job
 
 if TYPE_CHECKING:
     from harness.case.trust import Trust
+    from harness.verify.options import Faults
 
 PARTS: dict[Kind, str] = {
     "verify": "harness.verify.check",
     "converge": "harness.converge.run",
+    "power": "harness.verify.check",
     "benchmark": "harness.bench.run",
 }
 """The module that does each kind of job; the server that workers are forked from imports those a run needs."""
@@ -83,7 +85,7 @@ def blank_record(
     """Return a record of the job's kind without evidence, for work that gave none."""
     case = job.case
     command = _command(job, options)
-    if job.kind == "verify":
+    if job.kind in ("verify", "power"):
         kind: type[VerifyRecord | BenchmarkRecord] = VerifyRecord
     elif job.kind == "benchmark":
         kind = BenchmarkRecord
@@ -111,10 +113,15 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
 
         return (verify_operator(job.case, seed=options.seed, device=job.device),)
     trust = _trust(options)
-    if job.kind == "verify":
+    if job.kind in ("verify", "power"):
         from harness.verify.check import verify_case
 
-        return (verify_case(job.case, trust=trust, seed=options.seed, effort=options.effort, device=job.device),)
+        faults: Faults | None = "all" if job.kind == "power" else None
+        return (
+            verify_case(
+                job.case, trust=trust, seed=options.seed, effort=options.effort, device=job.device, faults=faults
+            ),
+        )
     if job.kind == "converge":
         from harness.converge.run import converge_case
 

@@ -161,7 +161,7 @@ def verify_case(
         The case's record. Misuse (untrusted code, shapes that do not match) is an ERROR record with its reason.
     """
     started = time.perf_counter()
-    command = repeat_command(case.path, case.id, seed)
+    command = repeat_command(case.path, case.id, seed, "power" if faults == "all" else "verify")
     model = case.model
     if model.verify.skip is not None:
         return _record(case, Outcome.SKIPPED, model.verify.skip, command=command)
