@@ -35,6 +35,8 @@ SINGLE = [
 ]  # fmt: skip
 """Functions of one number, tried wherever they are real. Left out: gelu, whose constants torch rounds to doubles, and
 softplus, which torch replaces by x beyond 20."""
+SLOW_LEFT_OF_ZERO = ("lgamma", "digamma")
+"""Functions that mpmath takes to the right of zero step by step."""
 OPERATORS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
 PAIRS = {
     "maximum": max, "minimum": min, "atan2": mpmath.atan2, "hypot": mpmath.hypot,
@@ -220,6 +222,7 @@ def test_balls_contain_the_value_of_what_chooses(tree, point):
 @given(st.sampled_from(SINGLE), DOUBLES)
 def test_balls_contain_single_functions_anywhere(name, x):
     """Value and derivative of one function must be contained at any double, the largest and the smallest among them."""
+    assume(x > -1e4 or name not in SLOW_LEFT_OF_ZERO)
     formulas = derivative_of(name)
     expected = [finite(lambda f=f: f(mpmath.mpf(x))) for f in (FUNCTIONS[name].precise, *formulas)]
     assume(None not in expected)
