@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.case.peculiar import EXCLUDED
+from harness.case.peculiar import CUDA_ONLY, EXCLUDED
 from harness.case.selection import keyword_predicate
 from harness.errors import NothingToRunError, UsageError
 
@@ -158,8 +158,11 @@ def why_excluded(entry: Any, dtype: str, device: str) -> str | None:
         return f"Left out: {EXCLUDED[entry.full_name]}"
     torch = importlib.import_module("torch")
     if not entry.supports_autograd:
-        values = entry.supported_dtypes(device)
-        return None if getattr(torch, dtype) in values else f"Not differentiable, and without {dtype} values on {device}."
+        if device == "cpu" and entry.full_name.startswith(CUDA_ONLY):
+            return "Needs CUDA: it compiles code for a GPU when it is called."
+        if getattr(torch, dtype) in entry.supported_dtypes(device):
+            return None
+        return f"Not differentiable, and has no {dtype} values on {device}."
     supported = entry.supported_backward_dtypes(device)
     if getattr(torch, dtype) in supported:
         return None

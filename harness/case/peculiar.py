@@ -33,6 +33,9 @@ EXCLUDED: Mapping[str, str] = {
 }
 """Operators that are left out altogether, by their names in the database."""
 
+CUDA_ONLY = ("jiterator_",)
+"""How names begin of operators that compile CUDA code when they are called, whatever the database says."""
+
 _LABEL = "a label, 1 or −1, that is only compared."
 
 CONSTANT: Mapping[tuple[str, str], str] = {

@@ -193,7 +193,7 @@ def test_what_cannot_be_verified_is_counted_with_its_reason(fakes):
         ("right", Outcome.PASS, "checks passed"),
         ("wrong", Outcome.FAIL, "+1e-09"),
         ("noisy", Outcome.SKIPPED, "random by design"),
-        ("whole", Outcome.SKIPPED, "Not differentiable"),
+        ("whole", Outcome.PASS, "values alone"),
         ("breaks", Outcome.ERROR, "TypeError"),
         ("late", Outcome.PASS, "checks passed"),
     ],
@@ -238,6 +238,20 @@ def test_hardsigmoid_is_found_and_its_neighbour_is_not():
     }
     assert found["hardtanh"].outcome is Outcome.PASS
     assert found["hardsigmoid"].outcome is Outcome.FAIL and "2.98e-08" in found["hardsigmoid"].message
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "words"),
+    [
+        ("special.bessel_j0", Outcome.FAIL, "by ball arithmetic"),
+        ("special.modified_bessel_i0", Outcome.PASS, "certified"),
+        ("special.airy_ai", Outcome.SKIPPED, "has no ball rule"),
+    ],
+)
+def test_values_of_operators_without_gradient_are_held_against_their_enclosures(name, outcome, words):
+    """PyTorch's J₀ is off in its seventh digit beyond 5, its I₀ is right, and what has no enclosure is skipped."""
+    record = verify_operator(Operator(id=name, differentiable=False), seed=0)
+    assert record.outcome is outcome and words in record.message
 
 
 @pytest.mark.parametrize(
