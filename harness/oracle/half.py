@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.oracle.kernels import ROUNDING_INSIDE
 from harness.oracle.rounding import (
     SAFETY,
     SAMPLES,
@@ -28,10 +29,22 @@ from harness.oracle.storage import HalfStorage, Step, Stored, watch
 
 FLOAT32 = UNIT_ROUNDOFF[torch.float32]
 
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Operators that add up in the dtype itself, one term after the other.
-_ADDING_UP = frozenset(
-    "index_add scatter_add index_put_ embedding_dense_backward index_reduce scatter_reduce segment_reduce "
-    "cumsum cumprod logcumsumexp prod".split()
+_ADDING_UP = _names(
+    "index_add scatter_add index_put_ embedding_dense_backward index_reduce scatter_reduce segment_reduce"
+)
+# Operators beside the pointwise ones that are known to compute in float32 inside. All others are taken to round their
+# operands to the dtype once more.
+_IN_FLOAT32 = _names(
+    """sum mean cumsum cumprod prod logcumsumexp var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm norm linalg_vector_norm logsumexp _softmax
+    _log_softmax _softmax_backward_data _log_softmax_backward_data native_layer_norm native_layer_norm_backward
+    native_batch_norm native_batch_norm_backward native_group_norm native_group_norm_backward convolution
+    convolution_backward nll_loss_forward nll_loss_backward mse_loss _fused_rms_norm _fused_rms_norm_backward"""
 )
 
 
@@ -60,14 +73,31 @@ class RoundEveryResult(PerturbEveryOperation):
         if name is None:
             return super().__torch_dispatch__(func, types, args, kwargs)
         stored = self.storage.next(name)
+        unit = UNIT_ROUNDOFF[self.storage.dtype]
         if name in _ADDING_UP:
-            args = self.operands(func, args, UNIT_ROUNDOFF[self.storage.dtype] * longest_axis(args))
+            args = self.operands(func, args, unit * _terms(args))
+        elif name not in _IN_FLOAT32 and name not in ROUNDING_INSIDE and torch.Tag.pointwise not in func.tags:
+            args = self.operands(func, args, unit)
         self._inside = True
         try:
-            result = super().__torch_dispatch__(func, types, args, kwargs)
+            result = self._computed(name, func, types, args, kwargs or {})
         finally:
             self._inside = False
         return self._rounded(result, stored, in_place=func._schema.is_mutable)
+
+    def _computed(self, name: str, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one operator as its kernel does, all but the rounding of its results."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return super(RoundEveryResult, self).__torch_dispatch__(func, types, args, kwargs)
+
+        kernel = ROUNDING_INSIDE.get(name)
+        known = None if kernel is None else kernel(self._round, run, *args, **kwargs)
+        return run(*args, **kwargs) if known is None else known
+
+    def _round(self, value: Tensor) -> Tensor:
+        """Round to the dtype under test."""
+        return value + self.storage.error(value, self.storage.dtype)
 
     def _rounded(self, result: Any, stored: Stored, *, in_place: bool) -> Any:
         """Round every real result; one that was written in place is changed in place."""
@@ -80,6 +110,14 @@ class RoundEveryResult(PerturbEveryOperation):
                 value = value.add_(error) if in_place else value + error
             done.append(value)
         return type(result)(done) if several else done[0]
+
+
+def _terms(args: tuple[Any, ...]) -> int:
+    """How many terms are added up at most in one place: how often an index is there, by the index that tells most."""
+    flat = [a for given in args for a in (given if isinstance(given, (tuple, list)) else (given,))]
+    indices = [a for a in flat if isinstance(a, Tensor) and a.dtype == torch.int64 and a.numel()]
+    counts = (int(index.reshape(-1).unique(return_counts=True)[1].max()) for index in indices)
+    return min(counts, default=longest_axis(args))
 
 
 def half_bars(
