@@ -67,6 +67,33 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """How good a low-precision gradient is: against the truth, an eager implementation in its dtype, and rounding.
+
+    Numbers that are not finite, or have nothing to be divided by, are None.
+    """
+
+    relative_l2: float | None = None
+    """‖actual − truth‖ / ‖truth‖."""
+    max_abs: float | None = None
+    max_index: tuple[int, ...] = ()
+    """Where |actual − truth| is largest."""
+    cosine: float | None = None
+    bias: float | None = None
+    """Σ (actual − truth)·sign(truth) / Σ |truth|: below zero where the gradient is too small."""
+    floors: float | None = None
+    """The largest error in units of its rounding floor; above 8 it is outside the bar."""
+    eager_relative_l2: float | None = None
+    eager_floors: float | None = None
+    ratio_to_eager: float | None = None
+    """Relative L2 error over that of the eager implementation."""
+    policy: str | None = None
+    """The named policy that decided instead of the bar."""
+    accepts: tuple[str, ...] = ()
+    """Grossly wrong gradients that policy would accept here: zero, doubled, sign-flipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One comparison, with its outcome and the evidence for it.
 
@@ -114,6 +141,8 @@ class Finding:
     """The exact command that repeats the finding."""
     diagnosis: Diagnosis | None = None
     """What the failure looks like, where it follows a pattern; its text also ends `message`."""
+    precision: Precision | None = None
+    """Of a low-precision gradient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

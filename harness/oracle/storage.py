@@ -29,10 +29,11 @@ _MIX = (-7046029254386353131, -4658895280553007687)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rounding operator of a computation: its name, and what its results were stored in."""
+    """One rounding operator of a computation: its name, what its results were stored in, and whether it is torch's."""
 
     name: str
     stored: Stored
+    own: bool
 
 
 class StoredDtypes(TorchDispatchMode):
@@ -46,6 +47,7 @@ class StoredDtypes(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self._name = name
         self._names: list[str] = []
+        self._foreign: set[str] = set()
         self._stored: list[list[torch.dtype | None]] = []
         self._origins: dict[int, set[tuple[int, int]]] = {}
         self._kept: list[Tensor] = []  # so that no identity is given twice
@@ -53,7 +55,8 @@ class StoredDtypes(TorchDispatchMode):
     @property
     def steps(self) -> tuple[Step, ...]:
         """What was noted so far."""
-        return tuple(Step(name, tuple(stored)) for name, stored in zip(self._names, self._stored, strict=True))
+        noted = zip(self._names, self._stored, strict=True)
+        return tuple(Step(name, tuple(stored), own=name not in self._foreign) for name, stored in noted)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -67,6 +70,8 @@ class StoredDtypes(TorchDispatchMode):
             self._move(args, results)
             return result
         self._names.append(name)
+        if func.namespace != "aten":
+            self._foreign.add(name)
         self._stored.append([r.dtype if r.is_floating_point() else None for r in results])
         for place, tensor in enumerate(results):
             self._origins[id(tensor)] = {(len(self._names) - 1, place)}
