@@ -110,8 +110,8 @@ class Injection:
 
     @property
     def spoilt(self) -> Subject:
-        """The subject with the fault in its backward."""
-        return replace(self.subject, function=self._function)
+        """The subject with the fault in its backward; it is code with a backward of its own, no expression any more."""
+        return replace(self.subject, function=self._function, expressions=())
 
     def _function(self, named: Tensors) -> tuple[Tensor, ...]:
         """Evaluate the subject; only where a gradient is wanted does the faulty backward come into it."""

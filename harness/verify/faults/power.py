@@ -59,7 +59,7 @@ def detection_power(sites: Sequence[Site], *, thorough: bool = False) -> Detecti
     equivalent: list[str] = []
     survivors: list[Survivor] = []
     for injection in _injections(best):
-        places = [site for site in ranked if thorough or site is best or _shows_at(injection.fault, site)]
+        places = [site for site in ranked if thorough or site is best or _may_show_at(injection.fault, site)]
         checks: dict[str, None] = {}
         changed = False
         for site in places:
@@ -198,15 +198,17 @@ def _has_gradient(site: Site) -> bool:
 
 def _telling(site: Site) -> tuple[bool, bool, int, int]:
     """Order sites by what they can show: ordinary, smooth, gradients that are not zero, several entries in each."""
-    gradient = site.first.gradient
     blocks = site.scene.flat.blocks
-    alive = 0 if gradient is None else sum(bool(gradient[:, b.start : b.stop].abs().sum() > 0) for b in blocks)
+    gradient, bar = site.first.gradient, _evidence(site).bar
+    alive = torch.zeros_like(bar, dtype=torch.bool) if gradient is None else gradient.abs() > bar
+    counts = (bool(alive[:, block.start : block.stop].any()) for block in blocks)
     several = sum(block.stop - block.start > 1 for block in blocks)
-    return site.scene.point.special is None, not site.first.kinked, alive, several
+    return site.scene.point.special is None, not site.first.kinked, sum(counts), several
 
 
-def _shows_at(fault: Fault, site: Site) -> bool:
-    return site.scene.point.special == fault.situation
+def _may_show_at(fault: Fault, site: Site) -> bool:
+    """Whether a fault that showed nowhere yet may show at a site without a probe."""
+    return not fault.probe or site.scene.point.special == fault.situation
 
 
 def _seen_by(fault: Fault) -> str:
