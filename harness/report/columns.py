@@ -99,6 +99,8 @@ FINDINGS = _schema(
     bar_origin=(TEXT, "Where the bar comes from."),
     resolution=(REAL, "Smallest relative error of this gradient that the comparison could have noticed."),
     digits=(REAL, "Agreement in decimal digits, by norms; at most 17."),
+    ulps=(REAL, "Largest error of an entry, in units in the last place of its truth, where the truth is enclosed."),
+    radius_bits=(INTEGER, "b of the enclosure value·(1 ± 2⁻ᵇ) that the truth was known to."),
     detection_limit=(REAL, "Smallest relative fault that this comparison was seen to catch."),
     independent=(FLAG, "Whether the oracle evaluates only the function and cannot share the gradient's mistakes."),
     route=(TEXT, "How the subject's own derivative was had."),
@@ -111,6 +113,21 @@ FINDINGS = _schema(
     seed=(INTEGER, "Seed of the random draws."),
     excused=(TEXT, "Reason the case file gives for a failure it declares."),
     command=(TEXT, "Command that repeats the finding."),
+)
+
+ACCURACY = _schema(
+    case=(TEXT, "Unique id of the case, as its file gives it."),
+    path=(TEXT, "Case file."),
+    dtype=(TEXT, "Number type under test."),
+    device=(TEXT, "Device under test."),
+    digits=(REAL, "Fewest decimal digits, by norms, to which a gradient agrees with the sharpest truth at its point."),
+    ulps=(REAL, "Largest error of an entry, in units in the last place of its truth."),
+    radius_bits=(INTEGER, "b of the widest enclosure value·(1 ± 2⁻ᵇ); missing where some truth is not enclosed."),
+    oracle=(TEXT, "Where the truths come from."),
+    comparisons=(INTEGER, "Gradients compared: points × inputs."),
+    input=(TEXT, "Input whose gradient has the fewest digits."),
+    point=(TEXT, "Point where it has."),
+    dims=(TEXT, "Sizes at that point."),
 )
 
 CURVES = _schema(

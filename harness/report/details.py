@@ -22,6 +22,7 @@ from harness.report import frames as framed
 from harness.report.headline import RED, UNDECIDED
 from harness.report.mathml import equation_mathml, text_mathml
 from harness.report.panels import CaseFrames, Panel, case_panels
+from harness.verify.certificate import CERTIFIED, certificate_text
 
 MOST_PASSING = 400
 """Passing comparisons listed for one case; the rest are counted, and all are in results.parquet."""
@@ -98,6 +99,7 @@ def _details(
     html = templates.get_template("case.html.j2").render(
         case=case,
         missing=missing,
+        certificate=_certificate(verdict),
         mathematics=mathematics(verdict) if verdict else None,
         graph=_drawing(verdict),
         decisive=[row for row in rest if row.outcome in deciding],
@@ -112,6 +114,13 @@ def _details(
         panels=panels,
     )
     return Details(html=html, figures={panel.id: _embedded(panel) for panel in panels})
+
+
+def _certificate(verdict: VerifyRecord | None) -> str | None:
+    """Return what a green case's enclosures come to; nothing where its message claims no certificate."""
+    if verdict is None or verdict.outcome is not Outcome.PASS or CERTIFIED not in verdict.message:
+        return None
+    return certificate_text(verdict.findings)
 
 
 def _drawing(verdict: VerifyRecord | None) -> SimpleNamespace | None:

@@ -6,12 +6,14 @@ nothing to draw.
 
 from __future__ import annotations
 
+from harness.report.figures_accuracy import ulps_figure
 from harness.report.figures_descent import convergence_figure, fit_figure, path_figure
 from harness.report.figures_evidence import detection_figure, digits_figure, outcomes_figure, step_error_figure
-from harness.report.figures_sweep import operators_figure, operators_frame, operators_text
+from harness.report.figures_sweep import CERTIFIED, operators_figure, operators_frame, operators_text
 from harness.report.figures_timing import scaling_figure, speedup_figure
 
 __all__ = [
+    "CERTIFIED",
     "convergence_figure",
     "detection_figure",
     "digits_figure",
@@ -24,4 +26,5 @@ __all__ = [
     "scaling_figure",
     "speedup_figure",
     "step_error_figure",
+    "ulps_figure",
 ]

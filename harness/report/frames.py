@@ -6,6 +6,7 @@ frame, with their types and meanings, are declared in `columns`.
 
 from __future__ import annotations
 
+from harness.report.accuracy import accuracy_frame
 from harness.report.speedups import speedups_frame
 from harness.report.summary import (
     NOT_RUN,
@@ -30,6 +31,7 @@ from harness.report.tables import (
 
 __all__ = [
     "NOT_RUN",
+    "accuracy_frame",
     "cases_frame",
     "contours_frame",
     "converge_frame",

@@ -16,9 +16,11 @@ from markupsafe import Markup
 
 from harness.records import Outcome, Run
 from harness.report import columns, embed, text
+from harness.report.accuracy_table import accuracy_table
 from harness.report.details import Details, case_details, rows
 from harness.report.frames import (
     NOT_RUN,
+    accuracy_frame,
     cases_frame,
     counts_frame,
     detection_frame,
@@ -27,7 +29,8 @@ from harness.report.frames import (
     speedups_frame,
 )
 from harness.report.headline import RED, UNDECIDED, headline
-from harness.report.panels import run_panels
+from harness.report.panels import endings, run_panels
+from harness.verify.certificate import radius_text
 
 
 def render_html(run: Run) -> str:
@@ -40,12 +43,14 @@ def page(run: Run, *, style: str, plotly: str, script: str) -> str:
     """Return the page with the given style sheet, plotly.js and script embedded."""
     templates = environment()
     details = case_details(run, templates)
-    findings, detection = findings_frame(run), detection_frame(run)
-    panels = run_panels(findings, detection, cases_frame(run))
+    findings, detection, accuracy = findings_frame(run), detection_frame(run), accuracy_frame(run)
+    panels = run_panels(findings, detection, cases_frame(run), accuracy)
     overview = Details(html="", figures={panel.id: panel.figure for panel in panels})
     return templates.get_template("report.html.j2").render(
         **summary(run),
         panels=panels,
+        accuracy=accuracy_table(accuracy),
+        endings=endings(cases_frame(run), findings),
         payloads=[_payload(case, found) for case, found in {"": overview, **details}.items()],
         speedups=rows(_comparisons(run)),
         glossary=glossary(),
@@ -89,6 +94,9 @@ def environment() -> Environment:
         "seconds": text.seconds,
         "memory": text.memory,
         "ratio": text.ratio,
+        "digits": text.digits,
+        "ulps": text.units,
+        "radius": radius_text,
         "slug": slug,
         "sortable": _sortable,
     }
@@ -109,7 +117,7 @@ def slug(case: str) -> str:
     return "case-" + re.sub(r"[^A-Za-z0-9.-]", lambda match: f"_{ord(match[0]):x}_", case)
 
 
-_GLOSSARIES = ("CASES", "COUNTS", "FINDINGS", "CONVERGE", "TIMINGS", "SCALINGS", "SPEEDUPS")
+_GLOSSARIES = ("ACCURACY", "CASES", "COUNTS", "FINDINGS", "CONVERGE", "TIMINGS", "SCALINGS", "SPEEDUPS")
 
 
 def glossary() -> list[tuple[str, str]]:
@@ -131,6 +139,8 @@ def glossary() -> list[tuple[str, str]]:
         ("resolution", "Smallest relative error that a comparison could have noticed."),
         ("detection limit", "Smallest fault, put into the gradient on purpose, that the checks were seen to catch."),
         ("digits", "Decimal digits to which two results agree."),
+        ("ULP", "Unit in the last place: the distance between neighbouring numbers of a format around the truth."),
+        ("certified", "Held against an enclosure: the truth lies within value·(1 ± 2⁻ᵇ), proved and not estimated."),
     ]
 
 

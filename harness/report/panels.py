@@ -6,14 +6,28 @@ What is drawn is `figures`' job; this decides which figures a page shows, and wh
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from harness.records import Outcome
 from harness.report import figures
 
+_ENDINGS = (
+    (figures.CERTIFIED, "certified"),
+    (str(Outcome.PASS), "agreed by ladder"),
+    (str(Outcome.VACUOUS), "vacuous"),
+    (str(Outcome.INCONCLUSIVE), "inconclusive"),
+    (str(Outcome.TIMEOUT), "timed out"),
+    (str(Outcome.CRASHED), "crashed"),
+    (str(Outcome.ERROR), "in error"),
+    (str(Outcome.FAIL), "failing"),
+)
+"""How a sweep's operators end, in words; a pass without an enclosure rests on the other oracles, the ladder first."""
+_TONES = {figures.CERTIFIED: str(Outcome.PASS)}
 OWN_CONTROLS = ("updatemenus", "sliders")
 """Controls drawn inside a figure; the page has its own, which work by keyboard and read out."""
 
@@ -93,17 +107,27 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
     return tuple(panel for panel in drawn if panel is not None)
 
 
-def run_panels(findings: pd.DataFrame, detection: pd.DataFrame, cases: pd.DataFrame) -> tuple[Panel, ...]:
+def run_panels(
+    findings: pd.DataFrame, detection: pd.DataFrame, cases: pd.DataFrame, accuracy: pd.DataFrame
+) -> tuple[Panel, ...]:
     """Return the figures of the whole run; those with nothing to draw are left out."""
     operators = figures.operators_frame(cases, findings)
     drawn = (
         _panel(
             "run-operators",
-            "run",
+            "accuracy",
             "PyTorch's operators",
             f"{figures.operators_text(operators)} Digits are the fewest to which an operator's gradient agrees with "
             "an oracle that evaluates only the function.",
             figures.operators_figure(operators),
+        ),
+        _panel(
+            "run-ulps",
+            "accuracy",
+            "Units in the last place",
+            "In how many cases the worst entry of a gradient is so far from the truth. A correctly rounded result is "
+            "at most ½ off; entries that cancel are further off than the rest.",
+            figures.ulps_figure(accuracy),
         ),
         _panel(
             "run-detection",
@@ -121,6 +145,12 @@ def run_panels(findings: pd.DataFrame, detection: pd.DataFrame, cases: pd.DataFr
         ),
     )
     return tuple(panel for panel in drawn if panel is not None)
+
+
+def endings(cases: pd.DataFrame, findings: pd.DataFrame) -> tuple[tuple[str, str, int], ...]:
+    """Return how many of PyTorch's operators ended how, as (outcome, words, count); nothing where none was swept."""
+    counted = Counter(figures.operators_frame(cases, findings)["ending"])
+    return tuple((_TONES.get(ending, ending), words, counted[ending]) for ending, words in _ENDINGS if counted[ending])
 
 
 def _path_panels(frames: CaseFrames) -> list[Panel | None]:

@@ -70,6 +70,20 @@ def ratio(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2g}×" if value < 100 else f"{value:.0f}×"
 
 
+def digits(value: float | None) -> str:
+    """Return a number of decimal digits: ``15.4``."""
+    return MISSING if value is None else f"{value:.1f}"
+
+
+def units(value: float | None) -> str:
+    """Return a number of units in the last place: ``0.5``, ``28.5``, ``130,000``, ``3.2e9``."""
+    if value is None:
+        return MISSING
+    if value >= 1e6 or not math.isfinite(value):
+        return "∞" if value == math.inf else number(value, 2)
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
 def count(amount: int, noun: str, plural: str | None = None) -> str:
     """Return an amount with its noun: ``1 case``, ``3 cases``."""
     return f"{amount:,} {noun if amount == 1 else plural or noun + 's'}"

@@ -9,6 +9,8 @@ from harness.records import Finding, Outcome
 
 ORACLE = "ball arithmetic"
 """The oracle whose estimates are enclosures."""
+CERTIFIED = "certified"
+"""How a certificate begins in a message."""
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -50,4 +52,4 @@ def certificate_text(findings: Iterable[Finding]) -> str | None:
     ulps = [f.ulps for f in gradients if f.ulps is not None]
     parts = [f"value {radius_text(min(bits))}"] if bits else []
     parts += [f"autograd {ulps_text(max(ulps))}"] if ulps else []
-    return f"certified: {', '.join(parts)}" if parts else "certified"
+    return f"{CERTIFIED}: {', '.join(parts)}" if parts else CERTIFIED

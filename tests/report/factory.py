@@ -6,6 +6,7 @@ import math
 import random
 from dataclasses import replace
 
+from harness.case.operators import PATH as OPERATORS
 from harness.records import (
     BenchmarkRecord,
     CaseRecord,
@@ -82,7 +83,7 @@ def finding(**changes: object) -> Finding:
         digits=11.6,
         detection_limit=1e-9,
         independent=True,
-        route="reverse",
+        route="autograd",
         oracle="ladder",
         point="random 0",
         dims="n=7, d=3",
@@ -140,11 +141,11 @@ def many_findings(case: str, count: int, *, seed: int = 0) -> tuple[Finding, ...
     """Return passing findings as a real check makes them: routes × oracles × points × dtypes."""
     rng = random.Random(f"{case} {seed}")
     pairs = [
-        ("reverse", "ladder"),
-        ("reverse", "analytic"),
+        ("autograd", "ladder"),
+        ("autograd", "analytic"),
         ("backward()", "reverse"),
         ("forward", "adjoint"),
-        ("reverse", "symbolic"),
+        ("autograd", "ball arithmetic"),
         ("double backward", "ladder of gradients"),
     ]
     made = []
@@ -159,7 +160,7 @@ def many_findings(case: str, count: int, *, seed: int = 0) -> tuple[Finding, ...
                 check=f"{route} ~ {oracle}",
                 route=route,
                 oracle=oracle,
-                independent=oracle in {"ladder", "symbolic"},
+                independent=oracle in {"ladder", "ball arithmetic"},
                 message=f"{route} agrees with {oracle} to {-math.log10(error + 1e-17):.1f} digits.",
                 input=rng.choice(["w", "b"]),
                 index=(rng.randrange(8),),
@@ -169,6 +170,8 @@ def many_findings(case: str, count: int, *, seed: int = 0) -> tuple[Finding, ...
                 bar=floor * 1.5,
                 resolution=floor * 2,
                 digits=min(17.0, -math.log10(error + 1e-17)),
+                ulps=error / (2.0**-52 if dtype == "float64" else 2.0**-23) if oracle == "ball arithmetic" else None,
+                radius_bits=120 - number % 9 if oracle == "ball arithmetic" else None,
                 order=2 if route == "double backward" else 1,
                 dtype=dtype,
                 point=f"random {number % 4}",
@@ -502,6 +505,29 @@ def small_run(*added: CaseRecord) -> Run:
     made: tuple[CaseRecord, ...] = (verify("parabola"), *added)
     footer = RunFooter(finished="2026-01-02T03:04:07+00:00", duration_s=2.0, interrupted=False, exit_code=0)
     return Run(header=header(planned=tuple(dict.fromkeys(r.job for r in made))), records=made, footer=footer)
+
+
+def sweep_run(operators: int = 60) -> Run:
+    """Return a sweep over operators with long names, certified but for one by the ladder alone and a wrong one."""
+    made = []
+    for number in range(operators):
+        wrong, uncertified = number == 7, number == 3
+        error = 1e-9 if wrong else 1e-16 * (1 + number)
+        outcome = Outcome.FAIL if wrong else Outcome.PASS
+        own = finding(
+            outcome=outcome,
+            oracle="ladder" if uncertified else "ball arithmetic",
+            digits=min(17.0, -math.log10(error)),
+            ulps=None if uncertified else error / 2.0**-52,
+            radius_bits=None if uncertified else 121,
+            point=f"sample {number % 3}",
+            dims="",
+        )
+        name = f"nn.functional.scaled_dot_product_attention_of_many_heads_{number:02}"
+        made.append(verify(name, outcome, path=str(OPERATORS), findings=(own,)))
+    footer = RunFooter(finished="2026-01-02T03:05:00+00:00", duration_s=55.0, interrupted=False, exit_code=1)
+    planned = tuple(record.job for record in made)
+    return Run(header=header(planned=planned), records=tuple(made), footer=footer)
 
 
 def large_run(cases: int = 60, findings: int = 300) -> Run:

@@ -43,6 +43,7 @@ def pages(factory, tmp_path_factory):
         "full": factory.full_run(cuda=True),
         "hostile": factory.small_run(factory.hostile()),
         "large": factory.large_run(cases=60, findings=50),
+        "sweep": factory.sweep_run(),
     }
     for name, run in runs.items():
         (folder / f"{name}.html").write_text(render_html(run), encoding="utf-8")
@@ -227,6 +228,25 @@ def test_a_large_report_opens_fast(visit):
     loaded_ms = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
     assert loaded_ms < 3000
     assert open_case(page, "case-030").locator("details summary").inner_text() == "50 passing comparisons"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_sweep_fits_its_page(width, visit):
+    """Operators with long names, the worst first and shaded, with their figures, on a phone and on a desk."""
+    page = visit("sweep", viewport={"width": width, "height": 800})
+    accuracy = page.locator("#accuracy")
+    for figure in ("run-operators", "run-ulps"):
+        assert draw(accuracy, figure).locator(".barlayer .trace").count() >= 1
+    assert accuracy.locator("tbody tr").first.locator("a").inner_text() == factory_worst(page)
+    shades = "element => getComputedStyle(element).backgroundColor"
+    assert accuracy.locator(".heat-4").first.evaluate(shades) != accuracy.locator(".heat-0").first.evaluate(shades)
+    accuracy.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def factory_worst(page):
+    """The operator that is wrong, as the list of what needs a look names it."""
+    return page.locator(".attention a").first.inner_text()
 
 
 @pytest.mark.parametrize("width", [360, 1280])

@@ -13,6 +13,7 @@ from harness.report import columns, frames
 from harness.report.write import results_bytes
 
 SCHEMAS = {
+    "accuracy": columns.ACCURACY,
     "cases": columns.CASES,
     "contours": columns.CONTOURS,
     "converge": columns.CONVERGE,
