@@ -37,6 +37,8 @@ _PLAIN = (
     (math.sqrt(0.5), "a missing factor √2?"),
 )
 
+_PARTIAL = (0.0, -1.0, 2.0, 0.5)
+
 
 def constant_factor(evidence: Evidence) -> Diagnosis | None:
     """Explain a gradient by one factor: a named one, or else a fitted one with enough entries behind it."""
@@ -67,14 +69,13 @@ def fitted_factor(evidence: Evidence) -> float | None:
     return float((actual * expected).sum()) / scale if scale > 0 else None
 
 
-def named_factor(evidence: Evidence, where: Tensor) -> str | None:
-    """Say by what simple factor some entries (n) are off: "0", "−1 ×" …; None where by none."""
-    actual, expected, bar = evidence.actual[:, where], evidence.expected[:, where], evidence.bar[:, where]
-    if bool((actual.abs() <= bar).all()):
-        return "there it is zero"
-    for factor in (-1.0, 2.0, 0.5):
-        if bool(((actual - factor * expected).abs() <= (1 + abs(factor)) * bar).all()):
-            return f"there it is {shown(factor)} × the true gradient"
+def partial_factor(evidence: Evidence, where: Tensor) -> float | None:
+    """Find the simple factor by which some entries (n) are off while the others are right; None where there is none."""
+    for factor in _PARTIAL:
+        predicted = torch.where(where, factor * evidence.expected, evidence.expected)
+        slack = (1 + abs(factor)) * evidence.bar
+        if follows(evidence, predicted, slack, alternatives=len(_PARTIAL)):
+            return factor
     return None
 
 

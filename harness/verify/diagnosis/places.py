@@ -14,10 +14,12 @@ from torch import Tensor
 
 from harness.records import Diagnosis
 from harness.verify.diagnosis.evidence import Evidence, subset_bits
-from harness.verify.diagnosis.factors import named_factor
+from harness.verify.diagnosis.factors import partial_factor, shown
 
 NEEDED_BITS = 8.0
 """Bits a place has to explain of which entries are wrong, beyond the number of places tried."""
+EXPLAINED_BITS = 1.0
+"""The same where the numbers there are explained as well."""
 BLOCKS = tuple(2**power for power in range(2, 13))
 """Block and tile sizes past whose multiples a tail begins."""
 SATURATED = 8.0
@@ -56,20 +58,23 @@ def only_some(evidence: Evidence) -> Diagnosis | None:
     count, others = int(wrong.sum()), int(right.sum())
     if not count or not others or evidence.unit == "directions":
         return None
-    content = named_factor(evidence, wrong)
-    end = f"; {content}." if content else "."
-    bits = subset_bits(count, others)
+    factor = partial_factor(evidence, wrong)
+    content = (
+        "" if factor is None else f"there it is {'zero' if factor == 0 else f'{shown(factor)} × the true gradient'}"
+    )
+    needed = NEEDED_BITS if factor is None or count < 2 else EXPLAINED_BITS
     for place in _places(evidence, wrong, right):
-        if bits - place.cost >= NEEDED_BITS:
-            sentence = (
-                f"Only {place.text} are wrong ({count} wrong, {others} right){end if not place.guess else end[:-1]}"
-            )
+        if subset_bits(count, others) - place.cost >= needed:
+            sentence = f"Only {place.text} are wrong ({count} wrong, {others} right)"
+            sentence += f"; {content}" if content else ""
             return Diagnosis(pattern=place.pattern, sentence=sentence, guesses=(place.guess,) if place.guess else ())
-    if content == "there it is zero" and others >= 4 and bool((evidence.actual[:, wrong] == 0).all()):
+    if factor is not None:
         what = "the one wrong entry" if count == 1 else f"all {count} wrong entries"
-        return Diagnosis(pattern="zero", sentence=f"It is zero at {what}, the other {others} are right: a path cut?")
+        sentence = f"{others} entries are right; at {what} {content.removeprefix('there ')}"
+        guesses = ("a path cut for some entries?",) if factor == 0 else ()
+        return Diagnosis(pattern="zero" if factor == 0 else "some entries", sentence=sentence, guesses=guesses)
     if count == 1 and others > 7:
-        return Diagnosis(pattern="one entry", sentence=f"Every other entry is right{end}")
+        return Diagnosis(pattern="one entry", sentence="Every other entry is right")
     return None
 
 

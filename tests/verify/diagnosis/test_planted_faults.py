@@ -255,6 +255,12 @@ def _places() -> Iterator[Planted]:
     yield Planted(
         name="at ties", pattern="ties", evidence=broken(tied, torch.where(mask, 0.3 * tied.expected, tied.expected))
     )
+    wrong = matrix.expected.reshape(-1, 9, 5).clone()
+    wrong[:, ::2, ::2] *= -1
+    yield Planted(name="scattered signs", pattern="some entries", evidence=broken(matrix, wrong), says="it is −1 ×")
+    small = truth(lambda x: (x**3).sum(0), {"x": normal(3, 2, seed=21)}, "x")
+    wrong = small.expected.reshape(-1, 3, 2) * torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    yield Planted(name="sign of a column", pattern="slice", evidence=broken(small, wrong), says="index 0 of axis 1")
     big = truth(lambda x: x.sigmoid() + x.sin(), {"x": 8 * normal(40, seed=16)}, "x")
     assert big.value is not None
     wrong = torch.where(big.value > 10, 0.1 * big.expected + 1, big.expected)
