@@ -61,7 +61,9 @@ def in_short(found: Precision) -> str:
     if found.ratio_to_eager is not None:
         parts.append(f"{found.ratio_to_eager:.2g} × eager")
     if found.cosine is not None:
-        parts.append(f"cosine 1 − {max(0.0, 1 - found.cosine):.1g}" if found.cosine > 0.9 else f"cosine {found.cosine:.2g}")
+        parts.append(
+            f"cosine 1 − {max(0.0, 1 - found.cosine):.1g}" if found.cosine > 0.9 else f"cosine {found.cosine:.2g}"
+        )
     if found.bias is not None:
         parts.append(f"bias {found.bias:+.1g}")
     return ", ".join(parts)

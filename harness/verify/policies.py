@@ -135,9 +135,7 @@ def accepted_mistakes(policy: Policy, truth: Tensor, eager: Tensor | None, unit:
     """
     if not bool(truth.any()):
         return ()
-    return tuple(
-        name for name, factor in _WRONG.items() if policy.judge(factor * truth, truth, eager, unit).accepted
-    )
+    return tuple(name for name, factor in _WRONG.items() if policy.judge(factor * truth, truth, eager, unit).accepted)
 
 
 def policy_of(given: object) -> Policy | None:

@@ -1,13 +1,15 @@
-"""Low precision: the subject at float32 (or less) against the same computation in float64, within a rounding bar.
+"""Low precision: the subject at float32 (or less) against the truth at the same numbers, and an eager yardstick.
 
-Inputs are rounded to the dtype first and widened after, so both sides see the same numbers. The bar is Monte Carlo
-arithmetic at the dtype's unit roundoff. Sees downcasts, low-precision accumulation and cancellation beyond what the
-formula's own conditioning explains. Cannot see a mistake that float64 shares: the float64 checks are there for that.
+Inputs are rounded to the dtype first and widened after, so all sides see the same numbers. Truth is the reference (or
+the subject itself) in float64, or an enclosure where there is one. The bar is what rounding may do at the dtype, from
+Monte Carlo arithmetic, unless the case names a policy. Sees downcasts, low-precision accumulation and cancellation
+beyond what the formula's own conditioning explains. Cannot see a mistake that float64 shares: the float64 checks are
+there for that; nor, without a reference, what a composition of torch's operators loses in every dtype.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,73 +18,94 @@ from harness.case.subject import Point, Subject
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject, cast
 from harness.oracle.rounding import SAFETY, SAMPLES, UNIT_ROUNDOFF
+from harness.oracle.storage import HALVES
 from harness.records import Finding, Outcome
+from harness.verify.accuracy import in_short, measure
 from harness.verify.compare import compare
 from harness.verify.evidence import rounding_of
 from harness.verify.first import FirstOrder
-from harness.verify.routes import RouteUnavailableError, reverse
+from harness.verify.policies import Policy, accepted_mistakes
+from harness.verify.routes import Gradients, RouteUnavailableError, reverse
 from harness.verify.scene import Labels, Scene, number
+from harness.verify.yardstick import Yardstick, bars_of, measured_by, own_bars, torch_steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Sides:
+    """Everything that is compared at one point in one dtype: `truth` is exact as far as the dtype is concerned."""
+
+    scene: Scene
+    actual: Gradients
+    truth: Gradients
+    value_bar: Tensor
+    bar: Tensor
+    yardstick: Yardstick
+    policy: Policy | None
+
+    @property
+    def name(self) -> str:
+        """The dtype's name."""
+        return str(self.scene.dtype).removeprefix("torch.")
+
+    @property
+    def unit(self) -> float:
+        """The dtype's unit roundoff."""
+        return UNIT_ROUNDOFF[self.scene.dtype]
 
 
 def low_precision(
-    subject: Subject, point: Point, labels: Labels, dtype: torch.dtype, first: FirstOrder
+    subject: Subject,
+    point: Point,
+    labels: Labels,
+    dtype: torch.dtype,
+    first: FirstOrder,
+    policy: Policy | None = None,
 ) -> tuple[Finding, ...]:
-    """Compare value and gradient at a low-precision dtype with their float64 twins at the same numbers.
+    """Compare value and gradient at a low-precision dtype with the truth at the same numbers.
 
     The float64 rounding bars of `first` serve float32 too, scaled by the ratio of unit roundoffs; coarser dtypes, whose
     roundings are too large to be linear, get their own.
     """
-    rounded = _rounded(point, dtype)
-    twin_scene = Scene(subject, rounded, labels)
+    rounded = rounded_point(point, dtype)
     scene = Scene(subject, rounded, labels, dtype=dtype)
+    scene.cotangents = scene.cotangents.to(dtype).to(torch.float64)  # all sides get the very same numbers
+    flat = FlatSubject(subject, rounded, device=labels.device, function=subject.reference)
     name = str(dtype).removeprefix("torch.")
+
+    def skipped(why: str) -> tuple[Finding, ...]:
+        return (scene.finding(f"{name} ~ float64", Outcome.SKIPPED, why),)
+
     if any(not bool(value.isfinite().all()) for value in rounded.values.values() if value.is_floating_point()):
-        return (scene.finding(f"{name} ~ float64", Outcome.SKIPPED, f"The point is outside the range of {name}."),)
-    if bool(twin_scene.value.isfinite().all()) and not bool(scene.value.isfinite().all()):
-        return (scene.finding(f"{name} ~ float64", Outcome.SKIPPED, f"The value overflows {name} here."),)
-    cotangents = twin_scene.cotangents.to(dtype).to(torch.float64)  # both sides get the very same numbers
-    scene.cotangents = cotangents
-    twin = subject.reference
-    flat = FlatSubject(subject, rounded, device=labels.device, function=twin)
-    generator = scene.generator(f"rounding {name}")
-    origin = f"rounding of {name}: Monte Carlo arithmetic, {SAMPLES} samples × {SAFETY:g}"
+        return skipped(f"The point is outside the range of {name}.")
+    value = flat.outputs(flat.x).detach().to("cpu", torch.float64)
+    if value.shape != scene.value.shape:
+        message = f"The subject returns {scene.value.numel()} numbers in {name}, in float64 {value.numel()}."
+        return (scene.finding(f"{name} value ~ float64", Outcome.FAIL, message),)
+    if bool(value.isfinite().all()) and not bool(scene.value.isfinite().all()):
+        if not bool(value.to(dtype).isfinite().all()) or dtype == torch.float32:
+            return skipped(f"The value overflows {name} here.")
     try:
-        actual = reverse(scene.flat, cotangents)
-        truth = reverse(flat, cotangents).value
+        actual, truth = reverse(scene.flat, scene.cotangents), reverse(flat, scene.cotangents)
+        bars = _bars(scene, flat, first)
     except RouteUnavailableError as reason:
-        return (scene.finding(f"{name} ~ float64", Outcome.SKIPPED, f"There is no gradient: {reason}."),)
-    value_bar, bar = _bars(flat, cotangents, generator, dtype, first)
-    findings = [_value(scene, flat.outputs(flat.x).detach().to("cpu", torch.float64), value_bar, origin, name)]
-    estimate = Estimate(
-        value=truth,
-        bar=bar,
-        oracle="its float64 twin" if twin is None else "the float64 reference",
-        origin=origin,
-        independent=False,
-    )
+        return skipped(f"There is no gradient: {reason}.")
+    if bars is None:
+        return skipped(f"A number on the way overflows {name} here.")
+    eager = None if subject.reference is None else _in_dtype(scene)
+    sides = _Sides(
+        scene=scene, actual=actual, truth=truth, value_bar=bars[0], bar=bars[1], policy=policy,
+        yardstick=measured_by(eager, scene.cotangents, actual),
+    )  # fmt: skip
+    sides = _with_own_rounding(sides)
+    findings = [_value(sides)]
     findings += [
         scene.finding("gradient dtype", Outcome.FAIL, f"The gradient has another dtype: {fault}.")
         for fault in actual.dtype_faults
     ]
-    findings += [
-        replace(finding, question=f"{name} gradient of {finding.input} at {point.name}")
-        for finding in scene.by_input(f"{name} ~ float64", actual.value, estimate, route=f"autograd in {name}")
-    ]
-    return tuple(findings)
+    return (*findings, *_gradients(sides, _truth(sides, point, first)))
 
 
-def _bars(
-    flat: FlatSubject, cotangents: Tensor, generator: torch.Generator, dtype: torch.dtype, first: FirstOrder
-) -> tuple[Tensor, Tensor]:
-    """Rounding bars of outputs (M) and gradients (C × N) at a dtype."""
-    if dtype != torch.float32 or first.bar is None or first.value_bar is None:
-        return rounding_of(flat, cotangents, generator, dtype)
-    ratio = UNIT_ROUNDOFF[dtype] / UNIT_ROUNDOFF[torch.float64]
-    tiny = torch.finfo(dtype).tiny
-    return ratio * first.value_bar + tiny, ratio * first.bar + tiny
-
-
-def _rounded(point: Point, dtype: torch.dtype) -> Point:
+def rounded_point(point: Point, dtype: torch.dtype) -> Point:
     """The point with its inputs rounded to a dtype and widened again."""
     values = {
         name: cast(cast(value, dtype, "cpu"), torch.float64, "cpu")
@@ -93,19 +116,165 @@ def _rounded(point: Point, dtype: torch.dtype) -> Point:
     return replace(point, values=values)
 
 
-def _value(scene: Scene, truth: Tensor, bar: Tensor, origin: str, name: str) -> Finding:
+def _in_dtype(scene: Scene) -> FlatSubject:
+    """What the subject is compared with, in the dtype under test: the reference, or without one the subject itself."""
+    return FlatSubject(
+        scene.subject, scene.point, dtype=scene.dtype, device=scene.labels.device, function=scene.subject.reference
+    )
+
+
+def _bars(scene: Scene, flat: FlatSubject, first: FirstOrder) -> tuple[Tensor, Tensor] | None:
+    """Rounding bars of outputs (M) and gradients (C × N) at a dtype; None where a number on the way overflows it."""
+    dtype = scene.dtype
+    generator = scene.generator(f"rounding {str(dtype).removeprefix('torch.')}")
+    if dtype in HALVES:
+        found = bars_of(flat, _in_dtype(scene), scene.cotangents, generator)
+        return None if found.overflowed else _split(found.bars, scene)
+    if dtype != torch.float32 or first.bar is None or first.value_bar is None:
+        return rounding_of(flat, scene.cotangents, generator, dtype)
+    ratio = UNIT_ROUNDOFF[dtype] / UNIT_ROUNDOFF[torch.float64]
+    tiny = torch.finfo(dtype).tiny
+    return ratio * first.value_bar + tiny, ratio * first.bar + tiny
+
+
+def _split(bars: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
+    """Bars laid end to end as those of outputs (M) and gradients (C × N)."""
+    rows, outputs = scene.cotangents.shape
+    return bars[:outputs], bars[outputs:].reshape(rows, scene.flat.size)
+
+
+def _with_own_rounding(sides: _Sides) -> _Sides:
+    """Wider bars, where the subject is another way to write the reference and its own operators' roundings need them."""
+    scene, reference = sides.scene, sides.scene.subject.reference
+    inside = _within(sides.actual.outputs, sides.truth.outputs, sides.value_bar)
+    if scene.dtype not in HALVES or reference is None or sides.yardstick.same:
+        return sides
+    if inside and _within(sides.actual.value, sides.truth.value, sides.bar):
+        return sides
+    twin = FlatSubject(scene.subject, scene.point, device=scene.labels.device)
+    generator = scene.generator(f"own rounding {sides.name}")
+    own = own_bars(twin, scene.flat, _in_dtype(scene), scene.cotangents, generator)
+    if own is None:
+        return sides
+    value_bar, bar = _split(own.bars, scene)
+    return replace(sides, value_bar=torch.maximum(sides.value_bar, value_bar), bar=torch.maximum(sides.bar, bar))
+
+
+def _within(actual: Tensor, truth: Tensor, bar: Tensor) -> bool:
+    return bool(((actual - truth).abs() <= bar).all())
+
+
+def _truth(sides: _Sides, point: Point, first: FirstOrder) -> Estimate:
+    """The true gradient with the dtype's bar: from an enclosure at this very point, or from the float64 twin."""
+    scene = sides.scene
+    twin = Estimate(
+        value=sides.truth.value,
+        bar=sides.bar,
+        oracle="its float64 twin" if scene.subject.reference is None else "the float64 reference",
+        origin=_origin(sides),
+        independent=False,
+    )
+    known = first.truth
+    if known is None or not known.rigorous or known.directions is not None or known.kink is not None:
+        return twin
+    held = all(torch.equal(value, scene.point.values[name]) for name, value in point.values.items())
+    # The cotangent of several outputs was rounded for this dtype; that of a single one is 1 at any.
+    return (
+        replace(known, bar=known.bar + sides.bar, origin=twin.origin, independent=False)
+        if held and scene.scalar
+        else twin
+    )
+
+
+def _origin(sides: _Sides) -> str:
+    return f"rounding of {sides.name}: Monte Carlo arithmetic, {SAMPLES} samples × {SAFETY:g}"
+
+
+def _value(sides: _Sides) -> Finding:
+    """Compare the outputs; a value of zero is worth a pass."""
+    scene, name, truth = sides.scene, sides.name, sides.truth.outputs
     size = float(truth.abs().nan_to_num(0.0, 0.0, 0.0).max()) if truth.numel() else 0.0
-    found = compare(scene.value, truth, bar, required=1.0, zero_scale=max(size, 1.0))
+    found = compare(sides.actual.outputs, truth, sides.value_bar, required=1.0, zero_scale=max(size, 1.0))
     message = (
         f"f is {number(found.actual)} in {name} but {number(found.expected)} in float64: off by {number(found.error)}, "
         f"allowed {number(found.bar)}."
         if found.outcome is Outcome.FAIL
         else f"value in {name} and float64: {found.reason}"
     )
-    outcome = Outcome.PASS if found.outcome is Outcome.VACUOUS else found.outcome
-    return scene.finding(
-        f"{name} value ~ float64", outcome, message, question=f"{name} value at {scene.point.name}",
-        actual=found.actual,
-        expected=found.expected, error=found.error, bar=found.bar, bar_origin=origin, resolution=found.resolution,
-        digits=found.digits, order=0,
+    finding = scene.finding(
+        f"{name} value ~ float64", Outcome.PASS if found.outcome is Outcome.VACUOUS else found.outcome, message,
+        question=f"{name} value at {scene.point.name}", actual=found.actual, expected=found.expected,
+        error=found.error, bar=found.bar, bar_origin=_origin(sides), resolution=found.resolution, digits=found.digits,
+        order=0,
     )  # fmt: skip
+    return _excused(sides, finding)
+
+
+def _gradients(sides: _Sides, estimate: Estimate) -> list[Finding]:
+    """Compare the gradients input by input, by the bars or the policy."""
+    scene, name = sides.scene, sides.name
+    blocks = {block.name: block for block in scene.flat.blocks}
+    eager = sides.yardstick.eager
+    findings = []
+    for finding in scene.by_input(f"{name} ~ float64", sides.actual.value, estimate, route=f"autograd in {name}"):
+        block = blocks[str(finding.input)]
+        part = slice(block.start, block.stop)
+        actual, truth = sides.actual.value[:, part], estimate.value[:, part]
+        beside = None if eager is None else eager.value[:, part]
+        found = replace(
+            finding,
+            question=f"{name} gradient of {finding.input} at {scene.point.name}",
+            precision=measure(actual, truth, sides.bar[:, part], beside, block),
+        )
+        found = _excused(sides, found) if sides.policy is None else _by_policy(sides, found, actual, truth, beside)
+        short = "" if found.precision is None or found.outcome is Outcome.VACUOUS else in_short(found.precision)
+        findings.append(replace(found, message=f"{found.message} [{short}]" if short else found.message))
+    return findings
+
+
+def _excused(sides: _Sides, finding: Finding) -> Finding:
+    """What the yardstick changes: where eager code is as far off, a failure or a wide bar says "yardstick weak"."""
+    if sides.scene.dtype not in HALVES or finding.outcome not in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        return finding
+    precision = finding.precision
+    if finding.outcome is Outcome.INCONCLUSIVE:
+        weak = precision is not None and (precision.eager_relative_l2 or 0.0) > sides.scene.required(1) / SAFETY
+        why = "the eager reference itself is far off here"
+    elif sides.scene.subject.reference is None:
+        weak = torch_steps(sides.scene.flat, sides.scene.cotangents) is not None
+        why = "it is made of torch's own operators, whose kernels are further off here than rounding explains"
+    else:
+        weak, why = sides.yardstick.same, "the eager reference gives the same numbers, bit for bit"
+    if not weak:
+        return finding
+    return replace(finding, outcome=Outcome.INCONCLUSIVE, message=f"Yardstick weak: {why}. {finding.message}")
+
+
+def _by_policy(sides: _Sides, finding: Finding, actual: Tensor, truth: Tensor, eager: Tensor | None) -> Finding:
+    """Let the case's policy decide, and say when it could not have failed or compares with too weak a yardstick."""
+    policy, precision = sides.policy, finding.precision
+    if policy is None or precision is None or not bool(truth.any()):
+        return finding
+    if policy.needs_reference and eager is None:
+        message = f"The policy {policy.name} needs the reference in {sides.name}, which does not run."
+        return replace(finding, outcome=Outcome.INCONCLUSIVE, message=message)
+    judged = policy.judge(actual, truth, eager, sides.unit)
+    precision = replace(precision, policy=policy.name, accepts=accepted_mistakes(policy, truth, eager, sides.unit))
+    finding = replace(
+        finding, precision=precision, error=judged.error, bar=judged.bar, bar_origin=f"the policy {policy.name}"
+    )
+    said = f"off by {number(judged.error)}, allowed {number(judged.bar)} by the policy {policy.name}"
+    name = f"{sides.name} gradient of {finding.input}"
+    if not judged.accepted:
+        return replace(finding, outcome=Outcome.FAIL, message=f"The {name} is {said}.")
+    if precision.accepts:
+        message = (
+            f"The policy {policy.name} cannot fail here: it would accept a {' or '.join(precision.accepts)} gradient."
+        )
+        return replace(finding, outcome=Outcome.VACUOUS, message=f"{message} The {name} is {said}.")
+    if policy.needs_reference and (precision.eager_floors or 0.0) > SAFETY:
+        message = (
+            f"Yardstick weak: eager is {precision.eager_floors:.2g} × the rounding floor off. The {name} is {said}."
+        )
+        return replace(finding, outcome=Outcome.INCONCLUSIVE, message=message)
+    return replace(finding, outcome=Outcome.PASS, message=f"{name}: {said}")
