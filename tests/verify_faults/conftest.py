@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harness.case.subject import Input, Point, Subject
 from harness.verify.faults.injection import Fault, Injection
-from harness.verify.faults.power import Site
+from harness.verify.faults.trial import Site
 from harness.verify.first import first_order
 from harness.verify.options import VerifyOptions
 from harness.verify.scene import Labels, Scene

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from harness.records import DetectionPower, Outcome, Survivor
 from harness.verify.faults.catalogue import FAULTS, fault_named
-from harness.verify.faults.power import SIGN, Site, detection_power, with_power
+from harness.verify.faults.power import SIGN, detection_power, with_power
+from harness.verify.faults.trial import Site
 
 SiteOf = Callable[..., Site]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.verify.faults.catalogue import fault_named
 from harness.verify.faults.injection import Injection
-from harness.verify.faults.power import NONE
+from harness.verify.faults.trial import NONE
 
 Inject = Callable[..., Injection]
 

@@ -152,11 +152,11 @@ HIDDEN = (
     ),
     Fault(
         name="cotangent overwritten", sentence="The backward writes into its upstream gradient.",
-        spoil=_overwrite(lambda call: list(call.cotangents)), harms=True, probe="side_effects",
+        spoil=_overwrite(lambda call: list(call.cotangents)), harms=True, probe="side effects",
     ),
     Fault(
         name="input overwritten", sentence="The backward writes into an input.",
-        spoil=_overwrite(lambda call: [call.inputs[call.target]]), harms=True, probe="side_effects",
+        spoil=_overwrite(lambda call: [call.inputs[call.target]]), harms=True, probe="side effects",
     ),
     Fault(
         name="cotangent misread", sentence="The upstream gradient is read as if it were contiguous.",
@@ -184,11 +184,11 @@ HIDDEN = (
     ),
     Fault(
         name="only with the first input", sentence="Gradients are zero when the first input needs none.",
-        spoil=_only_with_first, applies=_two, situation="subset", probe="subsets",
+        spoil=_only_with_first, applies=_two, situation="subset", probe="requires_grad",
     ),
     Fault(
         name="half when given twice", sentence="One tensor given as two inputs gets only one side's gradient.",
-        spoil=_half_if_same, applies=_has_partner, situation="twice", probe="aliases",
+        spoil=_half_if_same, applies=_has_partner, situation="twice", probe="same tensor twice",
     ),
     Fault(
         name="second derivative detached", sentence="First gradients are right, but constant to a second derivative.",
