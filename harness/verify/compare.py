@@ -123,7 +123,8 @@ def _judge(
         return Outcome.VACUOUS, "a zero gradient would have passed: the true one is zero within its bar at every entry"
     if resolution is not None and resolution <= required:
         return Outcome.PASS, "within the bars"
-    return Outcome.INCONCLUSIVE, f"the bars are too wide to have seen a relative fault below {resolution:.1e}"
+    least = "any fault" if resolution is None else f"a relative fault below {resolution:.1e}"
+    return Outcome.INCONCLUSIVE, f"the bars are too wide to have seen {least}"
 
 
 def agreement(actual: Tensor, expected: Tensor) -> float | None:

@@ -191,7 +191,7 @@ def value_finding(scene: Scene, check: str, actual: Tensor, expected: Estimate, 
         f"{place} is {number(found.actual)} but {number(found.expected)} by {expected.oracle}: off by "
         f"{number(found.error)}, allowed {number(found.bar)}."
         if found.outcome is Outcome.FAIL
-        else f"value and {expected.oracle}: {found.reason}{scene.certainty(expected, ulps)}"
+        else f"value and {expected.oracle}: {found.reason}{scene.certainty(expected, ulps) if found.outcome is Outcome.PASS else ''}"
     )
     return scene.finding(
         check,

@@ -168,3 +168,11 @@ def test_the_detection_limit_follows_the_bar() -> None:
 def test_blind_comparisons_have_no_detection_limit() -> None:
     """A bar wider than the number sees nothing."""
     assert detection_limit(vector(1), vector(1), vector(2)) is None
+
+
+def test_infinite_numbers_within_their_bars_tell_nothing():
+    """Where what is expected is infinite there is no scale, and so no resolution: that must be said, not raised."""
+    infinite = torch.tensor([torch.inf], dtype=torch.float64)
+    found = compare(infinite, infinite, torch.zeros(1, dtype=torch.float64), required=1e-4)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.reason.endswith("any fault")

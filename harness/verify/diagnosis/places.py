@@ -79,6 +79,8 @@ def only_some(evidence: Evidence) -> Diagnosis | None:
 
 
 def _places(evidence: Evidence, wrong: Tensor, right: Tensor) -> Iterator[Place]:
+    if not bool(wrong.any() and right.any()):
+        return  # where all entries are wrong alike, no place tells them apart
     yield from _special_values(evidence, wrong, right)
     yield from _tails(evidence, wrong, right)
     yield from _slices(evidence, wrong, right)
