@@ -73,12 +73,13 @@ class Audit:
     blocked: tuple[str, ...]
 
 
-def gradient_view(flat: FlatSubject, cotangents: Tensor) -> FlatSubject:
+def gradient_view(flat: FlatSubject, cotangents: Tensor, *, outputs_too: bool = False) -> FlatSubject:
     """Make the subject whose outputs are a subject's gradients (C × N, row by row), by autograd as it stands.
 
     Args:
         flat: the subject at a point.
         cotangents: C × M.
+        outputs_too: whether the subject's own outputs come before its gradients.
     """
 
     def function(tensors: Tensors) -> tuple[Tensor, ...]:
@@ -87,7 +88,8 @@ def gradient_view(flat: FlatSubject, cotangents: Tensor) -> FlatSubject:
             named[block.name] = named[block.name].detach().requires_grad_(True)
         outputs = flat.call(named)
         rows = [_gradients(flat, named, outputs, row) for row in tensors[COTANGENTS]]
-        return tuple(part for row in rows for part in row)
+        first = tuple(output.detach() for output in outputs) if outputs_too else ()
+        return (*first, *(part for row in rows for part in row))
 
     names = [*flat.values, COTANGENTS]
     subject = Subject(

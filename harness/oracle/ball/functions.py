@@ -6,7 +6,8 @@ Where two identities hold, the one without cancellation is taken; where every on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flint import acb, acb_series, arb, arb_series
@@ -28,6 +29,26 @@ from harness.oracle.ball.values import (
 
 I = acb(0, 1)  # noqa: E741 - the imaginary unit
 LARGEST_POWER = 2**62
+
+
+class Sums:
+    """How sums of several terms round: by `per_term` for each term, relative to the sum of their magnitudes.
+
+    That holds for every order of summation (N. J. Higham, Accuracy and Stability of Numerical Algorithms, 4.2). Zero
+    means that sums are exact, as they are but where a worst case is asked for.
+    """
+
+    per_term = 0.0
+
+
+@contextmanager
+def rounded_sums(per_term: float) -> Iterator[None]:
+    """Let sums of numbers (not of series) round meanwhile, see `Sums`."""
+    saved, Sums.per_term = Sums.per_term, per_term
+    try:
+        yield
+    finally:
+        Sums.per_term = saved
 
 
 def divide(a: Entry, b: Entry) -> Entry:
@@ -234,7 +255,18 @@ def total(entries: list[Entry], zero: Entry = ZERO) -> Entry:
     result: Any = None
     for entry in entries:
         result = entry if result is None else result + entry
-    return zero if result is None else result
+    if result is None:
+        return zero
+    return result + _sum_rounding(entries) if Sums.per_term and len(entries) > 1 else result
+
+
+def _sum_rounding(entries: list[Entry]) -> Entry:
+    """A ball around zero as wide as a sum of products may round, which is one rounding more than a plain sum has."""
+    share = (len(entries) + 1) * Sums.per_term
+    size: Any = ZERO
+    for entry in entries:
+        size = size + entry.abs_upper()
+    return arb(0, size * (share / (1 - share))) if share < 1 else arb.nan()
 
 
 def product(entries: list[Entry]) -> Entry:
@@ -246,7 +278,9 @@ def product(entries: list[Entry]) -> Entry:
 
 
 def dot(left: list[Entry], right: list[Entry]) -> Entry:
-    """Σ leftᵢ·rightᵢ, without the terms in which a factor is exactly zero and the other finite."""
+    """Σ leftᵢ·rightᵢ."""
+    if Sums.per_term:
+        return total([a * b for a, b in zip(left, right, strict=True)])
     result: Any = None
     for a, b in zip(left, right, strict=True):
         term = a * b

@@ -19,8 +19,8 @@ from torch._ops import OpOverload
 from harness.oracle.ball import compare, elementwise, fourier, linalg, products, reductions, scatter
 from harness.oracle.ball.errors import NotCertifiedError
 from harness.oracle.ball.moves import MOVES, STRIDED, move
-from harness.oracle.ball.rules import Rule, find_rule
-from harness.oracle.ball.values import Balls, dtype_is_integral, from_tensor, is_integral
+from harness.oracle.ball.rules import Rule
+from harness.oracle.ball.values import Balls, dtype_is_integral, is_integral
 from harness.oracle.ball.walk import Walk
 
 RULE_MODULES = (compare, elementwise, fourier, linalg, products, reductions, scatter)
@@ -105,7 +105,7 @@ class Interpreter:
     def _compute(self, walk: Walk, node: fx.Node) -> Any:
         if node.op == "get_attr":
             value = getattr(self.module, str(node.target))
-            return from_tensor(value) if isinstance(value, Tensor) and not is_integral(value) else value
+            return _exact(walk, value)
         arguments = fx.map_arg(node.args, lambda n: walk.values[n])
         keywords = fx.map_arg(node.kwargs, lambda n: walk.values[n])
         if node.target is operator.getitem:
@@ -143,10 +143,10 @@ def apply(
     balls = any(isinstance(value, Balls) for value in flat)
     tensors = balls or any(isinstance(value, Tensor) for value in flat)
     if not balls and (not tensors or _makes_integers(node)):
-        return _plain(target, arguments, keywords)
+        return _plain(walk, target, arguments, keywords)
     if name in LIKE:
-        return _plain(target, (_blank(arguments[0]), *arguments[1:]), keywords)
-    rule = find_rule(name, target._overloadname)
+        return _plain(walk, target, (_blank(arguments[0]), *arguments[1:]), keywords)
+    rule = walk.rule(name, target._overloadname)
     if rule is None and name in MOVES and "reduce" not in target._overloadname:
         _refuse_strides(node, name)
         return _guarded(text, lambda: move(walk, name, target, bound))
@@ -211,16 +211,16 @@ def _makes_integers(node: fx.Node) -> bool:
     return all(isinstance(v, Tensor) and dtype_is_integral(v.dtype) for v in values)
 
 
-def _plain(target: OpOverload, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
-    """Run an operator itself; floating results become exact balls of their doubles."""
+def _plain(walk: Walk, target: OpOverload, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Any:
+    """Run an operator itself; floating results become balls of their doubles."""
     found = target(*arguments, **keywords)
     if isinstance(found, (list, tuple)):
-        return [_exact(part) for part in found]
-    return _exact(found)
+        return [_exact(walk, part) for part in found]
+    return _exact(walk, found)
 
 
-def _exact(value: Any) -> Any:
-    return from_tensor(value) if isinstance(value, Tensor) and not is_integral(value) else value
+def _exact(walk: Walk, value: Any) -> Any:
+    return walk.ball(value) if isinstance(value, Tensor) and not is_integral(value) else value
 
 
 def _blank(value: Any) -> Any:

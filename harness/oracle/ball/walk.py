@@ -16,6 +16,7 @@ from torch import Tensor
 
 from harness.oracle.ball.budget import CHUNK, MOVES_PER_OPERATION, Work
 from harness.oracle.ball.errors import LostTermError, NotCertifiedError, UndecidedError
+from harness.oracle.ball.rules import Rule, find_rule
 from harness.oracle.ball.values import Array, Balls, Entry, constant_term, constants, from_tensor, make, terms
 
 
@@ -57,6 +58,10 @@ class Walk:
         if isinstance(value, Balls):
             return value
         return from_tensor(value) if isinstance(value, Tensor) else constants(value)
+
+    def rule(self, name: str, overload: str) -> Rule | None:
+        """What computes an operator in this pass."""
+        return find_rule(name, overload)
 
     def map(self, function: Callable[..., Entry], *operands: Any, complex: bool | None = None, cost: int = 1) -> Balls:
         """Apply a function of entries elementwise, with broadcasting.
