@@ -137,6 +137,7 @@ def _at_ties(gradient: Tensor, value: Tensor) -> Tensor:
 HIDDEN = (
     Fault(
         name="cotangent ignored", sentence="The upstream gradient is taken to be one.", spoil=_ignore_cotangent,
+        situation="another cotangent",
     ),
     Fault(
         name="cotangent 0 for all", sentence="Every output uses the first entry of the upstream gradient.",

@@ -108,6 +108,10 @@ class Injection:
         """The fault's name, with the input it sits in where it could sit in several."""
         return f"{self.fault.name} ({self.target})" if self.fault.each else self.fault.name
 
+    def afresh(self, subject: Subject) -> Injection:
+        """The same fault in a subject, without what it remembers."""
+        return Injection(subject=subject, fault=self.fault, target=self.target, limits=self.limits)
+
     @property
     def spoilt(self) -> Subject:
         """The subject with the fault in its backward; it is code with a backward of its own, no expression any more."""

@@ -14,7 +14,7 @@ import torch
 from harness.records import Catch, DetectionPower, Outcome, Survivor
 from harness.verify.faults.catalogue import injections
 from harness.verify.faults.injection import Fault, Injection
-from harness.verify.faults.trial import Site, Trial
+from harness.verify.faults.trial import CHEAP, Site, Trial
 from harness.verify.options import ProbeOptions
 
 SIGN = "sign flipped"
@@ -31,8 +31,9 @@ def detection_power(
     Args:
         sites: where it was verified, all points in one dtype and on one device.
         probes: the probes its case runs; None for none.
-        thorough: try every point, and every check even where one has noticed already; otherwise the most telling point,
-            and others for the faults that may show there, until a check notices.
+        thorough: inject every fault, try every point, and every check even where one has noticed already; otherwise
+            leave out the faults that only dear probes show, and try the most telling point, and others for the faults
+            that may show there, until a check notices.
 
     Returns:
         What was caught, what was not, and by what; None where no point has a gradient to spoil.
@@ -47,6 +48,8 @@ def detection_power(
     survivors: list[Survivor] = []
     for injection in _injections(ranked[0]):
         fault, label = injection.fault, injection.label
+        if not thorough and fault.probe not in ("", *CHEAP):
+            continue
         places = [trial for trial in trials if thorough or trial is trials[0] or _may_show_at(fault, trial.site)]
         checks, changed = _tried(injection, places)
         if checks:
@@ -78,13 +81,10 @@ def _tried(injection: Injection, places: Sequence[Trial]) -> tuple[tuple[str, ..
     """The checks that notice a fault at the first place where any does, and whether it changed anything up to there."""
     changed = False
     for trial in places:
-        here = Injection(
-            subject=trial.site.scene.subject, fault=injection.fault, target=injection.target, limits=injection.limits
-        )
-        checks = tuple(dict.fromkeys(trial.caught_by(here)))
+        checks, here = trial.run(injection)
         if checks:
             return checks, True
-        changed = changed or trial.changed(here)
+        changed = changed or here
     return (), changed
 
 

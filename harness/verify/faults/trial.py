@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -25,7 +25,11 @@ from harness.verify.routes import Gradients, RouteUnavailableError, hessian_prod
 from harness.verify.scene import Scene
 from harness.verify.second import SecondEvidence, judge_second
 
-NONE = Fault(name="none", sentence="The backward is left as it is.", spoil=lambda call: call.gradients)
+NONE = Fault(
+    name="none", sentence="The backward is left as it is.", spoil=lambda call: call.gradients,
+)  # fmt: skip
+SEEN_BY_ROUTES = ("another cotangent", "second")
+"""Situations that the first- and second-order checks bring about themselves, beyond the judged gradients."""
 CHEAP = ("side effects", "cotangents", "layouts", "requires_grad", "same tensor twice")
 """Probes that cost a handful of backwards: they may be tried on every fault."""
 UNDISTURBED = ("reruns",)
@@ -65,37 +69,51 @@ class Trial:
     every: bool = False
     _disturbed: dict[str, frozenset[tuple[str, str | None]]] = field(default_factory=dict)
 
-    def caught_by(self, injection: Injection) -> Iterator[str]:
-        """Yield the checks that fail with the fault in."""
-        for stage, finding in self._failures(injection):
-            if (finding.check, finding.input) not in self._disturbed_by(stage):
-                yield finding.check
-                if not self.every:
-                    return
+    def run(self, injection: Injection) -> tuple[tuple[str, ...], bool]:
+        """Try a fault.
 
-    def changed(self, injection: Injection) -> bool:
-        """Whether the fault changes the subject's derivatives at all, after the checks have not noticed it."""
+        Returns:
+            The checks that fail with it in, and whether it changes any derivative of the subject here.
+        """
+        checks: dict[str, None] = {}
+        own = injection.afresh(self.site.scene.subject)
+        for stage, finding in self._failures(own):
+            if (finding.check, finding.input) not in self._disturbed_by(stage):
+                checks[finding.check] = None
+                if not self.every:
+                    break
+        return tuple(checks), bool(checks) or own.changed or self._changes(own)
+
+    def _changes(self, injection: Injection) -> bool:
+        """Whether a fault changes anything here, in the situation that it takes."""
         if injection.fault.order == 1:
-            return injection.changed or changes(injection, self.site.scene)
+            return changes(injection.afresh(injection.subject), self.site.scene)
         second = self.site.second
         if second is None:
             return False
         own, spoilt = (_products(scene, second) for scene in (self.site.scene, self._scene(injection)))
         return own is not None and (spoilt is None or not bool(((spoilt - own).abs() <= second.bar).all()))
 
-    def _failures(self, injection: Injection) -> Iterator[tuple[str, Finding]]:
-        """Run the checks on the spoilt subject; yield what fails, with the stage it belongs to."""
-        scene = self._scene(injection)
+    def _failures(self, injection: Injection, *, always: bool = False) -> Iterator[tuple[str, Finding]]:
+        """Run the checks on the spoilt subject; yield what fails, with the stage it belongs to.
+
+        What left the judged gradients as they are is looked for only where it may show at all, or `always`.
+        """
+        scene, fault = self._scene(injection), injection.fault
         try:
             gradients = reverse(scene.flat, scene.cotangents)
         except RouteUnavailableError as reason:
             yield "first", scene.finding("reverse", Outcome.FAIL, f"There is no gradient: {reason}.")
             return
-        yield from (("first", f) for f in self._order(scene, gradients, injection.fault) if f.outcome is Outcome.FAIL)
+        if always or injection.changed or fault.situation in SEEN_BY_ROUTES:
+            found = self._order(scene, gradients, fault)
+            yield from (("first", finding) for finding in found if finding.outcome is Outcome.FAIL)
         first = conclude(gradients, self.site.evidence, ())
         if self.probes is None or first.gradient is None:
             return
-        for probe in self._probes(injection.fault):
+        if not (always or injection.changed or self._changes(injection)):
+            return
+        for probe in self._probes(fault):
             found = run_probe(probe, scene, first, self.probes)
             yield from ((probe.name, finding) for finding in found if finding.outcome is Outcome.FAIL)
 
@@ -122,9 +140,9 @@ class Trial:
         if stage in UNDISTURBED:
             return frozenset()
         if stage not in self._disturbed:
-            fault = Fault(name=NONE.name, sentence=NONE.sentence, spoil=NONE.spoil, probe=stage)
-            plain = Injection(subject=self.site.scene.subject, fault=fault, target="", limits={})
-            found = Trial(site=self.site, probes=None if stage == "first" else self.probes)._failures(plain)
+            plain = Injection(subject=self.site.scene.subject, fault=replace(NONE, probe=stage), target="", limits={})
+            probes = None if stage == "first" else self.probes
+            found = Trial(site=self.site, probes=probes)._failures(plain, always=True)
             self._disturbed[stage] = frozenset((finding.check, finding.input) for _, finding in found)
         return self._disturbed[stage]
 
