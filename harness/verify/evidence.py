@@ -187,11 +187,12 @@ def value_finding(scene: Scene, check: str, actual: Tensor, expected: Estimate, 
     size = float(actual.abs().nan_to_num(0.0, 0.0, 0.0).max()) if actual.numel() else 0.0
     found = compare(actual, expected.value, bar + expected.bar, required=scene.required(1), zero_scale=max(size, 1.0))
     place, ulps = f"f[{found.position}]" if actual.numel() > 1 else "f", scene.ulps(actual, expected)
+    known = scene.certainty(expected, ulps) if found.outcome is Outcome.PASS else ""
     message = (
         f"{place} is {number(found.actual)} but {number(found.expected)} by {expected.oracle}: off by "
         f"{number(found.error)}, allowed {number(found.bar)}."
         if found.outcome is Outcome.FAIL
-        else f"value and {expected.oracle}: {found.reason}{scene.certainty(expected, ulps) if found.outcome is Outcome.PASS else ''}"
+        else f"value and {expected.oracle}: {found.reason}{known}"
     )
     return scene.finding(
         check,
