@@ -132,7 +132,7 @@ def _model(model: type[BaseModel], title: str) -> str:
     """One table: the keys of a model."""
     rows = ["| key | what it takes | default | meaning |", "|---|---|---|---|"]
     rows += [
-        f"| `{key}` | {_type(field)} | {_default(field)} | {_text(field)} |"
+        f"| `{field.alias or key}` | {_type(field)} | {_default(field)} | {_text(field)} |"
         for key, field in model.model_fields.items()
     ]
     return "\n".join([f"## {title}", "", _paragraph(model.__doc__ or ""), "", *rows, ""])

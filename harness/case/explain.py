@@ -98,7 +98,8 @@ def known_keys(path: Path) -> list[str]:
     annotations: list[Any] = [CaseModel]
     for part in path:
         annotations = [inner for annotation in annotations for inner in _step(annotation, part)]
-    return [name for annotation in annotations if _is_model(annotation) for name in annotation.model_fields]
+    models = [annotation for annotation in annotations if _is_model(annotation)]
+    return [field.alias or name for model in models for name, field in model.model_fields.items()]
 
 
 def _problems(path: Path, data: Any, errors: Sequence[_Error]) -> Iterator[Problem]:
@@ -153,9 +154,16 @@ def _keys(path: Path, missing: Sequence[str], unknown: Sequence[str | int]) -> I
 
 def _union(path: Path, data: Any, branches: Sequence[list[_Error]]) -> Iterator[Problem]:
     """Problems of the union member that fits the data best; one message when none fits."""
-    fitting = [errors for errors in branches if not any(error.mismatched for error in errors)]
+    whole = isinstance(data, (dict, list))  # which no word of a choice is
+    fitting = [
+        errors
+        for errors in branches
+        if not any(error.mismatched or (whole and error.kind == "literal_error" and not error.rest) for error in errors)
+    ]
     if fitting:
-        yield from _problems(path, data, min(fitting, key=len))
+        strange = [sum(error.kind == "extra_forbidden" and len(error.rest) == 1 for error in part) for part in fitting]
+        best = min(range(len(fitting)), key=lambda place: (strange[place], len(fitting[place])))
+        yield from _problems(path, data, fitting[best])
         return
     kinds = dict.fromkeys(_EXPECTED[error.kind] for errors in branches for error in errors if error.mismatched)
     yield Problem(path, f"{_name(path)} must be {_either(list(kinds))}, not {_shown(data)}")

@@ -41,10 +41,11 @@ _ADDING_UP = _names(
 # Operators beside the pointwise ones that are known to compute in float32 inside. All others are taken to round their
 # operands to the dtype once more.
 _IN_FLOAT32 = _names(
-    """sum mean cumsum cumprod prod logcumsumexp var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm norm linalg_vector_norm logsumexp _softmax
-    _log_softmax _softmax_backward_data _log_softmax_backward_data native_layer_norm native_layer_norm_backward
-    native_batch_norm native_batch_norm_backward native_group_norm native_group_norm_backward convolution
-    convolution_backward nll_loss_forward nll_loss_backward mse_loss _fused_rms_norm _fused_rms_norm_backward"""
+    """sum mean cumsum cumprod prod logcumsumexp var std var_mean dot vdot mv mm bmm addmm baddbmm addmv addbmm norm
+    linalg_vector_norm logsumexp _softmax _log_softmax _softmax_backward_data _log_softmax_backward_data
+    native_layer_norm native_layer_norm_backward native_batch_norm native_batch_norm_backward native_group_norm
+    native_group_norm_backward convolution convolution_backward nll_loss_forward nll_loss_backward mse_loss
+    _fused_rms_norm _fused_rms_norm_backward"""
 )
 
 

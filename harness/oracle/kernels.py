@@ -57,7 +57,10 @@ def flash_attention(round_: Round, run: Callable[..., Any], *args: Any, **kwargs
 
 
 def flash_attention_backward(
-    round_: Round, run: Callable[..., Any], *args: Any, **kwargs: Any
+    round_: Round,
+    run: Callable[..., Any],  # noqa: ARG001 - nothing of the kernel itself is needed
+    *args: Any,
+    **kwargs: Any,
 ) -> tuple[Any, ...] | None:
     """Probabilities and the scores' gradients are rounded, and the products added up block by block in the dtype."""
     upstream, query, key, value, out, logsumexp = args[:6]

@@ -6,11 +6,13 @@ which is compared with the reference in its own dtypes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from harness.case.subject import Point, Subject
+from harness.errors import UsageError
 from harness.oracle.flat import FlatSubject
 from harness.oracle.rounding import UNIT_ROUNDOFF
 from harness.records import Finding
@@ -43,6 +45,40 @@ def about_reference(finding: Finding) -> Finding:
         route=f"reference {finding.route}",
         detection_limit=None,
     )
+
+
+def dtypes_to_check(
+    asked: Sequence[str | torch.dtype] | None,
+    seen: tuple[torch.dtype, ...],
+    subject: Subject,
+    points: Sequence[Point],
+    *,
+    only_low: bool,
+) -> tuple[torch.dtype, ...]:
+    """The dtypes to run a subject in.
+
+    Args:
+        asked: what a caller asked for, by name or as torch's.
+        seen: float64 and the dtypes of the tensors given; used where nothing was asked for.
+        subject: what is under test.
+        points: where.
+        only_low: whether every tensor given is in lower precision than float64.
+
+    Raises:
+        UsageError: a dtype is none of float64, float32, bfloat16 and float16.
+    """
+    if asked is None:
+        at_home = only_low and len(seen) > 1 and subject.reference is not None
+        dropped = at_home and bool(points) and not works_in_float64(subject, points[0])
+        return tuple(dtype for dtype in seen if dtype != torch.float64) if dropped else seen
+    known = {str(dtype).removeprefix("torch."): dtype for dtype in UNIT_ROUNDOFF}
+    names = [str(dtype).removeprefix("torch.") for dtype in asked]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"Cannot check in dtypes={names!r}: {name!r} is not one of {', '.join(known)}. Use those.")
+    if not names:
+        raise UsageError("Cannot check: dtypes=[] is empty. Name one.")
+    return tuple(dict.fromkeys(known[name] for name in names))
 
 
 def works_in_float64(subject: Subject, point: Point) -> bool:

@@ -82,8 +82,7 @@ def low_precision(
         message = f"The subject returns {scene.value.numel()} numbers in {name}, in float64 {value.numel()}."
         return (scene.finding(f"{name} value ~ float64", Outcome.FAIL, message),)
     if bool(value.isfinite().all()) and not bool(scene.value.isfinite().all()):
-        if not bool(value.to(dtype).isfinite().all()) or dtype == torch.float32:
-            return skipped(f"The value overflows {name} here.")
+        return skipped(f"The value overflows {name} here.")
     try:
         actual, truth = reverse(scene.flat, scene.cotangents), reverse(flat, scene.cotangents)
         bars = _bars(scene, flat, first)

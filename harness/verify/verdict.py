@@ -38,6 +38,9 @@ def decide(findings: tuple[Finding, ...]) -> tuple[Outcome, str]:
     blind = _never_seen(counted)
     if blind:
         return Outcome.VACUOUS, f"the gradient of {', '.join(blind)} is zero at every point tried"
+    toothless = _cannot_fail(counted)
+    if toothless is not None:
+        return Outcome.VACUOUS, toothless.message
     if not any(outcome is Outcome.PASS for outcome in answers.values()):
         return worst(tuple(answers.values())), f"nothing could be checked: {counted[0].message}"
     digits = [f.digits for f in counted if f.digits is not None and f.independent and f.outcome is Outcome.PASS]
@@ -119,6 +122,13 @@ def _never_seen(findings: list[Finding]) -> list[str]:
         if finding.independent and finding.order == 1 and finding.input is not None and finding.route == "autograd":
             seen[finding.input].add(finding.outcome)
     return [name for name, outcomes in seen.items() if Outcome.PASS not in outcomes and Outcome.VACUOUS in outcomes]
+
+
+def _cannot_fail(findings: list[Finding]) -> Finding | None:
+    """A finding of an input and dtype whose declared policy could have failed at no point tried; None if there is none."""
+    judged = [f for f in findings if f.precision is not None and f.precision.policy is not None]
+    able = {(f.input, f.dtype) for f in judged if f.outcome is not Outcome.VACUOUS}
+    return next((f for f in judged if (f.input, f.dtype) not in able), None)
 
 
 def _headline(bad: list[Finding]) -> str:
