@@ -55,7 +55,7 @@ _EXACT = _names(
 )
 # Operators with one rounding, in their result. All others are fused from several, or evaluate a special function: their
 # operands are perturbed too, which is what a backward stable kernel may do.
-_ELEMENTARY = _names("""add add_ sub sub_ rsub mul mul_ div div_ addcmul addcdiv lerp sqrt reciprocal""")
+_ELEMENTARY = _names("""add add_ sub sub_ rsub mul mul_ div div_ sqrt reciprocal""")
 # Fused operators that cancel inside, which their operands' roundings do not show: their steps are run one by one.
 _TAKEN_APART = _names("gelu gelu_backward _log_softmax _log_softmax_backward_data _softmax logsumexp")
 # Operators that only select where an argument says so, with the argument's position.
