@@ -16,7 +16,7 @@ from harness.records import Diagnosis
 from harness.verify.diagnosis.evidence import Evidence, subset_bits
 from harness.verify.diagnosis.factors import partial_factor, shown
 
-NEEDED_BITS = 8.0
+NEEDED_BITS = 5.0
 """Bits a place has to explain of which entries are wrong, beyond the number of places tried."""
 EXPLAINED_BITS = 1.0
 """The same where the numbers there are explained as well."""

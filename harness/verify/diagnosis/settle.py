@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from harness.records import Diagnosis, Finding, Outcome
+from harness.verify.diagnosis.probed import only_probed
 
 _GLOBAL = ("factor", "sign")
 """Patterns that must hold at every point of a case to be believed."""
@@ -34,6 +35,7 @@ def settle(findings: Iterable[Finding]) -> tuple[Finding, ...]:
             groups[finding.input, finding.route].append(number)
     for numbers in groups.values():
         _reconcile(listed, numbers)
+    listed = only_probed(listed)
     _contrast(listed)
     return tuple(_worded(finding) for finding in listed)
 

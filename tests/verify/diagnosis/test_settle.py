@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -83,6 +84,47 @@ def test_only_the_second_derivative() -> None:
     found = settle([finding(Outcome.PASS), second])[1].diagnosis
     assert found is not None
     assert found.pattern == "second order"
+
+
+def probed(check: str, message: str, **more: Any) -> Finding:
+    """A probe's failure about x."""
+    return finding(Outcome.FAIL, check=f"probe {check}", message=message, route="probe", independent=False, **more)
+
+
+@pytest.mark.parametrize(
+    ("check", "message", "pattern"),
+    [
+        ("cotangents", "The gradient changes when the upstream gradient is a strided view: …", "strided cotangent"),
+        ("layouts", "The gradient changes when x is transposed: …", "strided input"),
+        ("requires_grad", "The gradient is lost when only x requires a gradient: …", "subset"),
+    ],
+)
+def test_a_probe_that_fails_alone_names_what_it_changed(check: str, message: str, pattern: str) -> None:
+    """Where the ordinary gradient is right, the probe's situation is the diagnosis."""
+    found = settle([finding(Outcome.PASS), probed(check, message)])[1].diagnosis
+    assert found is not None
+    assert found.pattern == pattern
+    assert "the ordinary gradient of x is right" in found.text
+
+
+def test_a_probe_beside_an_ordinary_failure_names_nothing() -> None:
+    """A gradient that is wrong anyway is wrong under a probe too."""
+    failed = [finding(Outcome.FAIL), finding(Outcome.PASS, point="other")]
+    made = settle([*failed, probed("layouts", "The gradient changes when x is transposed: …")])
+    assert made[2].diagnosis is None
+
+
+def test_a_slope_along_a_direction_shows_a_named_factor() -> None:
+    """One number with every entry in it is enough for a factor that has a name, and not for another."""
+    message = "The gradient is wrong when b, d are 7 together: the slope along a direction in x is …"
+    numbers: dict[str, Any] = {"expected": -7.145931, "bar": 1e-11, "dims": "b=7, d=7", "independent": True}
+    mean = replace(probed("sizes", message), actual=-7.145931 / 7, **numbers)
+    other = replace(probed("sizes", message), actual=-7.145931 * 0.3712, **numbers)
+    made = settle([finding(Outcome.PASS), mean, other])
+    assert made[1].diagnosis is not None
+    assert "1/b: a mean instead of a sum?" in made[1].diagnosis.text
+    assert made[2].diagnosis is not None
+    assert made[2].diagnosis.pattern == "size"
 
 
 @pytest.mark.parametrize(
