@@ -57,6 +57,12 @@ def nightly(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def power(session: nox.Session) -> None:
+    """Inject every fault into every case, and print which check noticed which."""
+    Environment(session).run("harness", "power", *(session.posargs or ["cases"]))
+
+
+@nox.session(venv_backend="none")
 def report(session: nox.Session) -> None:
     """Make the full performance report: everything, at full timing length."""
     Environment(session).run("harness", "run", "--full", *(session.posargs or ["cases"]))

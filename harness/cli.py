@@ -254,7 +254,8 @@ def _fail(error: HarnessError, code: int) -> None:
 def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool) -> int:
     """Run, write the report, show the result, and return the exit code."""
     from harness.run.run import point_latest, run
-    from harness.terminal import print_run, progress
+    from harness.terminal import output_console, print_run, progress
+    from harness.terminal_power import print_power
 
     with progress() as shown:
         made = run(paths, options, on_plan=shown.planned, on_record=shown.recorded, on_running=shown.running)
@@ -267,6 +268,8 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool) -
         _print_json(made, directory)
     else:
         print_run(made, directory)
+        if "power" in options.kinds:
+            print_power(made, output_console())
     return made.footer.exit_code if made.footer is not None else ExitCode.FAILED
 
 

@@ -105,7 +105,7 @@ def print_run(run: Run, directory: Path | None, *, brief: bool = False) -> None:
     With `brief`, for a sweep of hundreds, the table leaves out what passed and what was skipped, and the reasons for
     skipping are counted.
     """
-    console = _console()
+    console = output_console()
     shown = tuple(r for r in run.records if not brief or r.outcome not in (Outcome.PASS, Outcome.SKIPPED))
     if brief and len(run.records) <= _FEW:
         shown = run.records
@@ -123,7 +123,7 @@ def print_run(run: Run, directory: Path | None, *, brief: bool = False) -> None:
 
 def print_changes(changes: tuple[Change, ...]) -> None:
     """Print what is worse, better or other than in a baseline, on standard output."""
-    console = _console()
+    console = output_console()
     for change in changes:
         before, after = (outcome.value if outcome is not None else "–" for outcome in (change.before, change.after))
         head = Text.assemble((f"{change.direction} ", _DIRECTIONS[change.direction]), (change.job, "bold"))
@@ -133,7 +133,7 @@ def print_changes(changes: tuple[Change, ...]) -> None:
     console.print(Text.assemble("Against the baseline: ", Text(", ").join(parts)))
 
 
-def _console() -> Console:
+def output_console() -> Console:
     """Return standard output, as wide as its terminal, or wide enough for a table where it is none."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH
     return Console(width=width, highlight=False, emoji=False)

@@ -100,6 +100,7 @@ def _details(
         case=case,
         missing=missing,
         certificate=_certificate(verdict),
+        power=None if verdict is None else verdict.power,
         mathematics=mathematics(verdict) if verdict else None,
         graph=_drawing(verdict),
         decisive=[row for row in rest if row.outcome in deciding],

@@ -30,6 +30,7 @@ from harness.report.frames import (
 )
 from harness.report.headline import RED, UNDECIDED, headline
 from harness.report.panels import endings, run_panels
+from harness.report.power import power_panels, power_summary
 from harness.verify.certificate import radius_text
 
 
@@ -44,7 +45,7 @@ def page(run: Run, *, style: str, plotly: str, script: str) -> str:
     templates = environment()
     details = case_details(run, templates)
     findings, detection, accuracy = findings_frame(run), detection_frame(run), accuracy_frame(run)
-    panels = run_panels(findings, detection, cases_frame(run), accuracy)
+    panels = (*run_panels(findings, detection, cases_frame(run), accuracy), *power_panels(run))
     overview = Details(html="", figures={panel.id: panel.figure for panel in panels})
     return templates.get_template("report.html.j2").render(
         **summary(run),
@@ -75,6 +76,7 @@ def summary(run: Run) -> dict[str, object]:
         "not_run": list(run.not_run),
         "headline": headline(counts),
         "jobs": len(jobs_frame(run)),
+        "power": power_summary(run),
         "median_limit": float(limits.median()) if len(limits) else None,
         "cases_with_limit": len(limits),
     }

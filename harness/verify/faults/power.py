@@ -77,6 +77,13 @@ def with_power(outcome: Outcome, message: str, power: DetectionPower | None) -> 
     )
 
 
+def in_words(power: DetectionPower) -> str:
+    """Say what injecting faults came to: "31 of 32 faults caught, not noticed: NaN at zero"."""
+    left = ", ".join(survivor.label for survivor in power.survivors)
+    same = f"; {len(power.equivalent)} change nothing here" if power.equivalent else ""
+    return f"{power.caught} of {power.injected} faults caught{f', not noticed: {left}' if left else ''}{same}"
+
+
 def _tried(injection: Injection, places: Sequence[Trial]) -> tuple[tuple[str, ...], bool]:
     """The checks that notice a fault at the first place where any does, and whether it changed anything up to there."""
     changed = False
