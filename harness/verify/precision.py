@@ -143,7 +143,7 @@ def _split(bars: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
 
 
 def _with_own_rounding(sides: _Sides) -> _Sides:
-    """Wider bars, where the subject is another way to write the reference and its own operators' roundings need them."""
+    """Wider bars, where the subject is another way to write the reference and its own roundings need them."""
     scene, reference = sides.scene, sides.scene.subject.reference
     inside = _within(sides.actual.outputs, sides.truth.outputs, sides.value_bar)
     if scene.dtype not in HALVES or reference is None or sides.yardstick.same:
@@ -266,14 +266,14 @@ def _by_policy(sides: _Sides, finding: Finding, actual: Tensor, truth: Tensor, e
     name = f"{sides.name} gradient of {finding.input}"
     if not judged.accepted:
         return replace(finding, outcome=Outcome.FAIL, message=f"The {name} is {said}.")
-    if precision.accepts:
-        message = (
-            f"The policy {policy.name} cannot fail here: it would accept a {' or '.join(precision.accepts)} gradient."
-        )
-        return replace(finding, outcome=Outcome.VACUOUS, message=f"{message} The {name} is {said}.")
     if policy.needs_reference and (precision.eager_floors or 0.0) > SAFETY:
         message = (
             f"Yardstick weak: eager is {precision.eager_floors:.2g} × the rounding floor off. The {name} is {said}."
         )
         return replace(finding, outcome=Outcome.INCONCLUSIVE, message=message)
+    if precision.accepts:
+        message = (
+            f"The policy {policy.name} cannot fail here: it would accept a {' or '.join(precision.accepts)} gradient."
+        )
+        return replace(finding, outcome=Outcome.VACUOUS, message=f"{message} The {name} is {said}.")
     return replace(finding, outcome=Outcome.PASS, message=f"{name}: {said}")
