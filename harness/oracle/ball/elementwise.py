@@ -28,6 +28,8 @@ from harness.oracle.ball.values import (
 )
 from harness.oracle.ball.walk import Walk
 
+LARGEST_INTEGER = arb(2) ** 100_000
+"""What is larger is not rounded to an integer."""
 FUNCTION_COST = 4
 """An elementary function, in multiplications."""
 SPECIAL_COST = 40
@@ -438,6 +440,10 @@ def _round(walk: Walk, x: Entry) -> Entry:
 def _floor(walk: Walk, x: Entry) -> Entry:
     """The floor of a real entry, a constant; an exact integer goes down when its series does."""
     center = constant_term(x)
+    if center.is_finite() and not abs(center) < LARGEST_INTEGER:  # FLINT would write it out, and abort without memory
+        if abs(center) > LARGEST_INTEGER:
+            raise NotCertifiedError("a number is too large to be rounded to an integer")
+        raise UndecidedError
     low = center.lower().floor().unique_fmpz() if center.is_finite() else None
     if low is None:
         raise UndecidedError
