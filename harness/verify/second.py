@@ -18,7 +18,7 @@ from harness.oracle.differences import MOST_DIRECTION_STEPS, domain_of
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject, random_signs
 from harness.oracle.ladder import UNIT_ROUNDOFF, scales, slopes
-from harness.oracle.rounding import SAFETY, rounding_bars
+from harness.oracle.rounding import FUSED, SAFETY, SAMPLES, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import Comparison, compare
 from harness.verify.first import FirstOrder
@@ -31,9 +31,6 @@ from harness.verify.routes import (
 )
 from harness.verify.scene import Scene, number
 
-ROUNDING_MARGIN = 8.0
-"""Factor on the rounding of double backward: while operators are watched, torch takes other branches of some backward
-formulas (cumprod's, say), which round less than those it takes otherwise."""
 DIRECTIONS = 2
 MOST_ENTRIES = 512
 """Products longer than this are compared through random projections."""
@@ -76,20 +73,37 @@ def second_order(scene: Scene, first: FirstOrder) -> SecondOrder:
 
     try:
         products = double_backward(flat.x).reshape(DIRECTIONS, flat.size)
-        own = rounding_bars(double_backward, flat.x, dtypes=(torch.float64,), generator=scene.generator("second bars"))
+        bar = _own_rounding(scene, double_backward, products)
     except RouteUnavailableError as reason:
         message = f"No second derivative: {reason}."
         return SecondOrder(findings=(scene.finding("double backward", Outcome.SKIPPED, message, order=2),))
     project = _projection(scene)
     evidence = SecondEvidence(
         directions=directions,
-        bar=ROUNDING_MARGIN * own[torch.float64].reshape(DIRECTIONS, flat.size),
+        bar=bar,
         project=project,
         expected=_ladder(scene, directions, project, noise=None if first.bar is None else first.bar[0] / SAFETY),
         size=0.0 if first.gradient is None else float(first.gradient[0].abs().max()),
     )
     findings = (*judge_second(scene, products, evidence), *_against_forward(scene, products, evidence))
     return SecondOrder(findings=findings, evidence=evidence)
+
+
+def _own_rounding(scene: Scene, double_backward: Callable[[Tensor], Tensor], products: Tensor) -> Tensor:
+    """Bound the rounding of double backward (D × N).
+
+    While its operators are watched, torch takes other branches of some backward formulas (cumprod's, say), which may
+    round less than those it takes otherwise: how far its results scatter as they are, at points a few roundings away,
+    counts as well.
+    """
+    x, generator = scene.flat.x, scene.generator("second bars")
+    watched = rounding_bars(double_backward, x, dtypes=(torch.float64,), generator=generator)[torch.float64]
+    scatter = torch.zeros_like(products)
+    for _ in range(SAMPLES):
+        noise = 2 * torch.rand(x.shape, generator=generator, dtype=torch.float64) - 1
+        near = double_backward(x * (1 + FUSED * UNIT_ROUNDOFF * noise)).reshape(products.shape)
+        scatter = torch.maximum(scatter, (near - products).abs().nan_to_num(0.0, 0.0))
+    return torch.maximum(watched.reshape(products.shape), SAFETY * scatter)
 
 
 def judge_second(scene: Scene, products: Tensor, evidence: SecondEvidence) -> Iterator[Finding]:
