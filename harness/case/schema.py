@@ -24,6 +24,11 @@ Value = TypeAliasType("Value", "Number | str | list[Value]")
 
 Dtype = Literal["float64", "float32", "bfloat16", "float16"]
 Special = Literal["zeros", "ones", "ties", "saturated", "borders", "huge", "tiny", "nonfinite"]
+ProbeName = Literal[
+    "random forward", "side effects", "cotangents", "layouts", "uninitialised memory", "requires_grad",
+    "same tensor twice", "vmap", "compile", "reruns", "values", "sizes", "nonfinite", "autocast", "cuda", "bitwise",
+    "large index", "inductor",
+]  # fmt: skip
 Pass = Literal["value", "forward", "backward", "forward_backward", "step"]
 Variant = Literal["analytic", "reference", "compile"]
 
@@ -100,6 +105,17 @@ class PointModel(Model):
     """What was published about it; a list where there are several statements."""
 
 
+class SkipModel(Model):
+    """A probe that this case leaves out."""
+
+    probe: ProbeName
+    """Which one."""
+    reason: Annotated[str, Field(min_length=1)]
+    """Why, for the report."""
+    until: date
+    """Day after which the probe runs again and the skip itself is a failure."""
+
+
 class VerifyModel(Model):
     """How the gradient is checked."""
 
@@ -113,8 +129,12 @@ class VerifyModel(Model):
     """Further points at which every input takes values of a kind."""
     complex_step: bool = False
     """Whether the complex step is used as an oracle; only for functions that are analytic in torch, too."""
-    skip: str | None = None
-    """Reason for not verifying this case."""
+    effort: Literal["quick", "standard", "thorough"] | None = None
+    """How hard to look, where the command line asks for standard effort."""
+    probes: list[ProbeName] | None = None
+    """Only these probes; without it all that run at the effort. An empty list is none."""
+    skip: str | list[SkipModel] | None = None
+    """Reason for not verifying this case; or a list of probes it leaves out, each with a reason and a day."""
 
 
 class Batches(Model):

@@ -17,7 +17,8 @@ from harness.case.trust import Trust
 from harness.errors import CheckFailedError, UsageError
 from harness.records import Finding, Outcome
 from harness.verify.check import verify_subject
-from harness.verify.options import POINTS_BY_EFFORT, VerifyOptions
+from harness.verify.options import POINTS_BY_EFFORT, ProbeOptions, VerifyOptions
+from harness.verify.probes.registry import probes_for
 from harness.verify.scene import Labels
 from harness.verify.verdict import case_detection_limit, decide
 
@@ -63,6 +64,7 @@ def check(
     name: str | None = None,
     seed: int = 0,
     effort: str = "standard",
+    probes: Sequence[str] | None = None,
 ) -> Verdict:
     """Check the gradient of a differentiable PyTorch function.
 
@@ -78,6 +80,7 @@ def check(
         name: what to call it; defaults to the function's own name.
         seed: seed of every draw.
         effort: quick, standard or thorough.
+        probes: names of probes, to run only those; without it all that belong to the effort. An empty list is none.
 
     Returns:
         A verdict. A wrong gradient is an outcome; it never raises here.
@@ -103,9 +106,15 @@ def check(
     points = _points(subject, fixed, dims or {}, seed=seed, effort=effort, name=title)
     labels = Labels(case=title, seed=seed, device=_device(fixed))
     orders = (1,) if effort == "quick" else (1, 2)
-    checked = verify_subject(
-        subject, points, labels, VerifyOptions(dtypes=dtypes, orders=orders, certify=effort != "quick")
+    names = None if probes is None else tuple(probes)
+    probes_for(effort, names)
+    options = VerifyOptions(
+        dtypes=dtypes,
+        orders=orders,
+        certify=effort != "quick",
+        probes=ProbeOptions(effort=effort, names=names, exact=frozenset(fixed)),
     )
+    checked = verify_subject(subject, points, labels, options)
     outcome, message = decide(checked.findings)
     return Verdict(
         name=title,

@@ -34,6 +34,7 @@ from harness.verify.first import FirstOrder, first_order
 from harness.verify.formula import explain
 from harness.verify.options import POINTS_BY_EFFORT, Faults, VerifyOptions
 from harness.verify.precision import low_precision
+from harness.verify.probes.sites import before, case_probes, probe_sites
 from harness.verify.routes import one_line
 from harness.verify.scene import Labels, Scene
 from harness.verify.second import second_order
@@ -77,6 +78,7 @@ def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, op
         findings += found
         curves = curves or drawn
         sites += learned
+    findings += probe_sites([(site.scene, site.first) for site in sites], options.probes)
     settled = settle(findings)
     right = all(f.excused is not None or f.outcome in (Outcome.PASS, Outcome.SKIPPED, *UNDECIDED) for f in settled)
     power = detection_power(sites, thorough=options.faults == "all") if options.faults and right else None
@@ -105,6 +107,8 @@ def _at_point(
             (),
             (),
         )
+    if (unfit := before(scene, options.probes)) is not None:
+        return [unfit], (), ()
     first = first_order(scene, symbolic, options)
     findings = [*explain(scene, first.findings, first.evidence), *check_claims(scene, first)]
     site = Site(scene=scene, first=first)
@@ -163,7 +167,8 @@ def verify_case(
     started = time.perf_counter()
     command = repeat_command(case.path, case.id, seed, "power" if faults == "all" else "verify")
     model = case.model
-    if model.verify.skip is not None:
+    effort = model.verify.effort or effort if effort == "standard" else effort
+    if isinstance(model.verify.skip, str):
         return _record(case, Outcome.SKIPPED, model.verify.skip, command=command)
     try:
         subject = build_subject(case, trust=trust)
@@ -177,6 +182,7 @@ def verify_case(
         complex_step=model.verify.complex_step,
         certify=effort != "quick",
         faults=(None if effort == "quick" else "some") if faults is None else faults,
+        probes=case_probes(case, effort),
     )
     try:
         checked = verify_subject(subject, points, labels, options)
