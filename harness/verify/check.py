@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import BaseModel
 
 from harness.case.build import build_subject
 from harness.case.case import Case
@@ -29,10 +30,13 @@ from harness.records import Curve, DetectionPower, Finding, Graph, Outcome, Veri
 from harness.verify.claims import check_claims
 from harness.verify.curves import error_curves
 from harness.verify.diagnosis import settle
-from harness.verify.faults.power import Site, detection_power, with_power
+from harness.verify.faults.power import detection_power, in_words, with_power
+from harness.verify.faults.trial import Site
 from harness.verify.first import FirstOrder, first_order
 from harness.verify.formula import explain
+from harness.verify.native import about_reference, reference_scene
 from harness.verify.options import POINTS_BY_EFFORT, Faults, VerifyOptions
+from harness.verify.policies import policy_of
 from harness.verify.precision import low_precision
 from harness.verify.probes.sites import before, case_probes, probe_sites
 from harness.verify.routes import one_line
@@ -81,7 +85,9 @@ def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, op
     findings += probe_sites([(site.scene, site.first) for site in sites], options.probes)
     settled = settle(findings)
     right = all(f.excused is not None or f.outcome in (Outcome.PASS, Outcome.SKIPPED, *UNDECIDED) for f in settled)
-    power = detection_power(sites, thorough=options.faults == "all") if options.faults and right else None
+    power = None
+    if options.faults and right:
+        power = detection_power(sites, probes=options.probes, thorough=options.faults == "all")
     return Checked(findings=settled, curves=curves, power=power)
 
 
@@ -95,6 +101,8 @@ def _at_point(
     want_curves: bool,
 ) -> tuple[list[Finding], tuple[Curve, ...], tuple[Site, ...]]:
     """All checks at one point; a site, for injecting faults, where there is a gradient."""
+    if torch.float64 not in options.dtypes and subject.reference is not None:
+        return _only_at_dtypes(subject, point, labels, options), (), ()
     scene = Scene(subject, point, labels)
     if scene.value.numel() == 0 and any(output.numel() for output in scene.flat.call(scene.flat.values)):
         message = "There is no gradient: the results are integers or booleans, which no derivative passes through."
@@ -113,22 +121,34 @@ def _at_point(
     findings = [*explain(scene, first.findings, first.evidence), *check_claims(scene, first)]
     site = Site(scene=scene, first=first)
     if 2 in options.orders and first.gradient is not None and point.special is None:
-        second = second_order(scene, first)
+        second = second_order(scene, first, certify=options.certify)
         findings += second.findings
         site = replace(site, second=second.evidence)
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
-            findings += _at_dtype(subject, point, labels, dtype, first)
+            findings += _at_dtype(subject, point, labels, dtype, first, options)
     return findings, error_curves(scene, first) if want_curves and point.special is None else (), (site,)
 
 
+def _only_at_dtypes(subject: Subject, point: Point, labels: Labels, options: VerifyOptions) -> list[Finding]:
+    """The checks of a subject that is not run in float64: its reference is held against the oracles in its place."""
+    scene = reference_scene(subject, point, labels, options.dtypes)
+    if scene.value.numel() == 0 or not bool(scene.value.isfinite().all()):
+        return [scene.finding("value", Outcome.SKIPPED, "The reference has no finite value here.")]
+    first = first_order(scene, None, options)
+    findings = [about_reference(finding) for finding in first.findings]
+    for dtype in options.dtypes if first.gradient is not None else ():
+        findings += _at_dtype(subject, scene.point, labels, dtype, first, options)
+    return findings
+
+
 def _at_dtype(
-    subject: Subject, point: Point, labels: Labels, dtype: torch.dtype, first: FirstOrder
+    subject: Subject, point: Point, labels: Labels, dtype: torch.dtype, first: FirstOrder, options: VerifyOptions
 ) -> tuple[Finding, ...]:
     """The low-precision checks; a subject that raises there keeps what was found in float64."""
     name = str(dtype).removeprefix("torch.")
     try:
-        return low_precision(subject, point, labels, dtype, first)
+        return low_precision(subject, point, labels, dtype, first, options.policy)
     except HarnessError:
         raise
     except Exception as reason:  # noqa: BLE001 - as in verify_subject: the subject's own code may raise anything
@@ -183,6 +203,7 @@ def verify_case(
         certify=effort != "quick",
         faults=(None if effort == "quick" else "some") if faults is None else faults,
         probes=case_probes(case, effort),
+        policy=policy_of(_plain(model.verify.policy)),
     )
     try:
         checked = verify_subject(subject, points, labels, options)
@@ -191,6 +212,8 @@ def verify_case(
         return _error(case, reason, command, started)
     findings = excuse(checked.findings, model.expected, today=datetime.now(UTC).date())
     outcome, message = with_power(*decide(findings), checked.power)
+    if faults == "all" and checked.power is not None and outcome is Outcome.PASS:
+        message = in_words(checked.power)
     return replace(
         _record(case, outcome, message, command=command),
         findings=findings,
@@ -200,6 +223,11 @@ def verify_case(
         curves=checked.curves,
         duration_s=time.perf_counter() - started,
     )
+
+
+def _plain(policy: object) -> object:
+    """A case's policy as Python callers write it."""
+    return policy.model_dump(by_alias=True) if isinstance(policy, BaseModel) else policy
 
 
 def _graph(subject: Subject, point: Point) -> Graph | None:

@@ -21,6 +21,7 @@ from harness.oracle.ladder import UNIT_ROUNDOFF, scales, slopes
 from harness.oracle.rounding import FUSED, SAFETY, SAMPLES, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import Comparison, compare
+from harness.verify.evidence import BALL_OPERATIONS, BALL_SECONDS
 from harness.verify.first import FirstOrder
 from harness.verify.routes import (
     RouteUnavailableError,
@@ -39,17 +40,18 @@ PROJECTIONS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SecondEvidence:
-    """What is known of the Hessian's products with some directions, from first gradients alone.
+    """What is known of the Hessian's products with some directions, from the function and its first gradients alone.
 
-    `directions` is D × N, `bar` (D × N) bounds the rounding of double backward itself; `expected` (D × P) are products
-    with the Hessian along the rows of `project` (P × N). `size` is the largest entry of the first gradient.
+    `directions` is D × N, `bar` (D × N) bounds the rounding of double backward itself; every estimate in `expected`
+    (D × P) is of products with the Hessian, along the rows of its own `directions` (P × N). `size` is the largest entry
+    of the first gradient. `why_not_certified` says why there is no certified estimate among them.
     """
 
     directions: Tensor
     bar: Tensor
-    project: Tensor
-    expected: Estimate
+    expected: tuple[Estimate, ...]
     size: float
+    why_not_certified: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,7 +62,7 @@ class SecondOrder:
     evidence: SecondEvidence | None = None
 
 
-def second_order(scene: Scene, first: FirstOrder) -> SecondOrder:
+def second_order(scene: Scene, first: FirstOrder, *, certify: bool = True) -> SecondOrder:
     """Run the second-order checks on ⟨cotangent, outputs⟩ for the first cotangent."""
     flat, cotangent = scene.flat, scene.cotangents[0]
     if first.kinked:
@@ -77,13 +79,14 @@ def second_order(scene: Scene, first: FirstOrder) -> SecondOrder:
     except RouteUnavailableError as reason:
         message = f"No second derivative: {reason}."
         return SecondOrder(findings=(scene.finding("double backward", Outcome.SKIPPED, message, order=2),))
-    project = _projection(scene)
+    ladder = _ladder(scene, directions, noise=None if first.bar is None else first.bar[0] / SAFETY)
+    certificate, why_not = _certificate(scene, directions) if certify else (None, None)
     evidence = SecondEvidence(
         directions=directions,
         bar=bar,
-        project=project,
-        expected=_ladder(scene, directions, project, noise=None if first.bar is None else first.bar[0] / SAFETY),
+        expected=(ladder,) if certificate is None else (ladder, certificate),
         size=0.0 if first.gradient is None else float(first.gradient[0].abs().max()),
+        why_not_certified=why_not,
     )
     findings = (*judge_second(scene, products, evidence), *_against_forward(scene, products, evidence))
     return SecondOrder(findings=findings, evidence=evidence)
@@ -109,7 +112,11 @@ def _own_rounding(scene: Scene, double_backward: Callable[[Tensor], Tensor], pro
 def judge_second(scene: Scene, products: Tensor, evidence: SecondEvidence) -> Iterator[Finding]:
     """Judge a subject's double backward (D × N) by evidence about its function, which any backward of it can share."""
     yield from _symmetry(scene, products, evidence)
-    yield from _against_ladder(scene, products, evidence)
+    for expected in evidence.expected:
+        yield from _against(scene, products, evidence, expected)
+    if evidence.why_not_certified is not None:
+        message = f"No certificate: {evidence.why_not_certified}."
+        yield scene.finding("double backward ~ ball arithmetic", Outcome.SKIPPED, message, order=2)
 
 
 def _symmetry(scene: Scene, products: Tensor, evidence: SecondEvidence) -> Iterator[Finding]:
@@ -145,12 +152,29 @@ def _against_forward(scene: Scene, products: Tensor, evidence: SecondEvidence) -
     yield _finding(scene, check, found, "H·d by double backward", "forward over reverse mode", ROUNDING_ORIGIN)
 
 
-def _ladder(scene: Scene, directions: Tensor, project: Tensor, *, noise: Tensor | None) -> Estimate:
+def _certificate(scene: Scene, directions: Tensor) -> tuple[Estimate | None, str | None]:
+    """Enclose the Hessian's products in ball arithmetic, on a small budget; or say why they are not enclosed."""
+    if scene.labels.device != "cpu":
+        return None, None
+    from harness.oracle.ball.budget import Budget
+    from harness.oracle.ball.errors import NotCertifiedError
+    from harness.oracle.ball.oracle import ball_hessian_products
+
+    budget = Budget(operations=BALL_OPERATIONS, coordinate_operations=BALL_OPERATIONS // 2, seconds=BALL_SECONDS)
+    try:
+        found = ball_hessian_products(scene.flat, scene.cotangents[0], directions, budget=budget)
+    except NotCertifiedError as reason:
+        return None, str(reason)
+    whole = torch.eye(scene.flat.size, dtype=torch.float64)
+    return replace(found, directions=whole if found.directions is None else found.directions), None
+
+
+def _ladder(scene: Scene, directions: Tensor, *, noise: Tensor | None) -> Estimate:
     """Estimate the Hessian's products (D × P) by differences of first gradients along the directions.
 
     `noise` (N) is the gradient's rounding, where more is known than its size tells: one that cancels is coarser.
     """
-    flat = scene.flat
+    flat, project = scene.flat, _projection(scene)
     gradient = _gradient_batches(flat, scene.cotangents[0])
 
     def evaluate(xs: Tensor) -> Tensor:
@@ -170,12 +194,15 @@ def _ladder(scene: Scene, directions: Tensor, project: Tensor, *, noise: Tensor 
         origin=f"ladder of gradients: {ladder.steps.shape[1]} steps along {DIRECTIONS} dense directions",
         independent=True,
         note="a kink in the first derivative" if bool((ladder.kink | ladder.jump).any()) else None,
+        directions=project,
     )
 
 
-def _against_ladder(scene: Scene, products: Tensor, evidence: SecondEvidence) -> Iterator[Finding]:
-    """The Hessian's products against differences of first gradients along the same directions."""
-    flat, project, expected = scene.flat, evidence.project, evidence.expected
+def _against(scene: Scene, products: Tensor, evidence: SecondEvidence, expected: Estimate) -> Iterator[Finding]:
+    """The Hessian's products against an oracle's, along the same directions."""
+    flat, project = scene.flat, expected.directions
+    if project is None:
+        raise ValueError("Cannot compare products with the Hessian: the estimate does not say along which rows.")
     actual, reach = products @ project.T, evidence.bar @ project.abs().T
     check = f"double backward ~ {expected.oracle}"
     if expected.note is not None:
