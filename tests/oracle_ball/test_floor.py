@@ -105,6 +105,7 @@ def test_what_may_overflow_has_no_bar(flat_of, vector):
 
 REFUSED = {
     "no model": (lambda x: torch.lgamma(x), "has no rounding model"),
+    "a constant is stored": (lambda x: x.masked_fill(x > 2, 0.1), "has no rounding model"),
     "either way": (lambda x: torch.relu(x * 0.1 - x / 10), "could fall either way"),
     "fewer bits inside": (lambda x: x.to(torch.bfloat16).double() * x, "rounds to torch.bfloat16"),
     "a branch": (lambda x: x * 2 if x.sum() > 0 else x, "there is no graph"),

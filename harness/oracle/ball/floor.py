@@ -106,7 +106,7 @@ def rounding_floor(
         graph = trace_aten(view.subject, Point(name="floor", values=view.values, sizes={}, seed=None))
     except UntraceableError as reason:
         raise NotCertifiedError(f"there is no graph: {reason}") from reason
-    _check_model(graph.module)
+    _check_model(graph.module, dtype)
     arguments = graph.arguments(view.values)
     interpreter = Interpreter(lower_call(graph.module, arguments))
     work = Work(budget or Budget())
@@ -121,15 +121,21 @@ def rounding_floor(
     return bar[:outputs], bar[outputs:].reshape(cotangents.shape[0], flat.size)
 
 
-def _check_model(module: fx.GraphModule) -> None:
+def _check_model(module: fx.GraphModule, dtype: torch.dtype) -> None:
     """Refuse graphs with an operator outside the model."""
     for node in module.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, OpOverload) or _is_whole(node.meta.get("val")):
             continue
-        if node.target._schema.name.split("::")[-1] not in KNOWN:
+        name = node.target._schema.name.split("::")[-1]
+        if name not in KNOWN or (name in MOVES and not all(_is_stored(value, dtype) for value in node.args)):
             raise NotCertifiedError(f"{node.target} has no rounding model")
         if node.kwargs.get("dtype") in (torch.float16, torch.bfloat16):
             raise NotCertifiedError(f"{node.target} rounds to {node.kwargs['dtype']} inside")
+
+
+def _is_stored(value: Any, dtype: torch.dtype) -> bool:
+    """Whether an argument is not a constant that the dtype rounds; operators that move data store theirs unchanged."""
+    return not isinstance(value, float) or float(torch.tensor(value, dtype=dtype)) == value
 
 
 def _is_whole(value: Any) -> bool:

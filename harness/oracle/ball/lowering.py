@@ -65,7 +65,7 @@ def lower_call(function: Callable[..., Any], arguments: tuple[Tensor, ...]) -> f
     Raises:
         NotCertifiedError: when torch's decompositions stop.
     """
-    module = _trace(function, arguments, None)
+    module = function if isinstance(function, fx.GraphModule) else _trace(function, arguments, None)
     return _decomposed(module, arguments) if any(_wanted(node.target) for node in module.graph.nodes) else module
 
 
