@@ -23,8 +23,9 @@ RESERVED = re.compile(r"^(output|cotangent(_\d+)?)$")
 def crosscheck(case: Case) -> list[Problem]:
     """Every problem of a case whose form is right."""
     scope = _Scope(case)
-    checks = (_dims, _inputs, _lets, _function, _gradient, _reference, _points, _converge, _benchmark, _expected)
-    return [problem for check in checks for problem in check(scope)]
+    parts = (_dims, _inputs, _lets, _function, _gradient, _reference)
+    uses = (_points, _policy, _converge, _benchmark, _expected)
+    return [problem for check in (*parts, *uses) for problem in check(scope)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +231,15 @@ def _reference(scope: _Scope) -> Iterator[Problem]:
         yield from _loss(("reference",), reference, scope)
     elif reference is not None:
         yield from _expression(("reference",), reference, scope.names)
+
+
+def _policy(scope: _Scope) -> Iterator[Problem]:
+    """A policy has a dtype to judge, and the reference it compares with."""
+    verify = scope.model.verify
+    if verify.policy is not None and set(verify.dtypes) <= {"float64"}:
+        yield Problem(("verify", "policy"), "verify.policy judges dtypes below float64, and verify.dtypes names none")
+    if verify.policy == "flash-2x" and scope.model.reference is None:
+        yield Problem(("verify", "policy"), "verify.policy flash-2x compares with a reference; give the case one")
 
 
 def _points(scope: _Scope) -> Iterator[Problem]:

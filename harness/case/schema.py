@@ -116,11 +116,38 @@ class SkipModel(Model):
     """Day after which the probe runs again and the skip itself is a failure."""
 
 
+class RmsRatioPolicy(Model):
+    """A low-precision gradient is accepted by its relative error in the root mean square."""
+
+    rms_ratio: Annotated[Number, Field(alias="rms-ratio", ge=0, allow_inf_nan=False)]
+    """Largest ‖error‖ / ‖true gradient‖."""
+
+
+class Tolerances(Model):
+    """Numbers of somebody's choosing: entries may be off by atol + rtol·|true entry|."""
+
+    rtol: Annotated[Number, Field(ge=0, allow_inf_nan=False)]
+    """Relative part."""
+    atol: Annotated[Number, Field(ge=0, allow_inf_nan=False)]
+    """Absolute part."""
+
+
+class AllClosePolicy(Model):
+    """A low-precision gradient is accepted entry by entry."""
+
+    allclose: Tolerances
+    """What every entry may be off by."""
+
+
 class VerifyModel(Model):
     """How the gradient is checked."""
 
     dtypes: list[Dtype] = ["float64", "float32"]
-    """Dtypes the subject runs in; those below float64 are judged against float64 by a rounding bar."""
+    """Dtypes the subject runs in; those below float64 are judged against float64 by a rounding bar. A subject with a
+    `reference` is not run in float64 where that is left out."""
+    policy: Literal["flash-2x"] | RmsRatioPolicy | AllClosePolicy | None = None
+    """What accepts a low-precision gradient instead of the rounding bar: `flash-2x` (at most twice as far off as the
+    reference is in that dtype), `{rms-ratio: r}`, or `{allclose: {rtol: …, atol: …}}`."""
     orders: list[Literal[1, 2]] = [1, 2]
     """Orders of differentiation."""
     points: Annotated[int, Field(ge=0, le=100)] = 2

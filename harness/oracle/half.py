@@ -96,9 +96,9 @@ class RoundEveryResult(PerturbEveryOperation):
         known = None if kernel is None else kernel(self._round, run, *args, **kwargs)
         return run(*args, **kwargs) if known is None else known
 
-    def _round(self, value: Tensor) -> Tensor:
-        """Round to the dtype under test."""
-        return value + self.storage.error(value, self.storage.dtype)
+    def _round(self, value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Round to the dtype under test, or to another."""
+        return value + self.storage.error(value, dtype or self.storage.dtype)
 
     def _rounded(self, result: Any, stored: Stored, *, in_place: bool) -> Any:
         """Round every real result; one that was written in place is changed in place."""

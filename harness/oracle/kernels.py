@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Round = Callable[[Tensor], Tensor]
+Round = Callable[..., Tensor]
+"""Rounds a tensor to the half dtype, or to the dtype given beside it."""
 Kernel = Callable[..., tuple[Any, ...] | None]
 
+_FLOAT32_ROUNDINGS = 4.0
 _KEYS_AT_ONCE = 512
 _QUERIES_AT_ONCE = ((768, 256), (192, 64), (0, 32))
 """From how many queries on, how many are handled at once."""
@@ -31,6 +33,15 @@ def batch_norm(round_: Round, run: Callable[..., Any], *args: Any, **kwargs: Any
     scale = round_(inverse if weight is None else inverse * weight)
     shift = round_((0.0 if bias is None else bias) - mean * scale)
     return (x * scale.reshape(shape) + shift.reshape(shape), *result[1:])
+
+
+def layer_norm(round_: Round, run: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, ...] | None:
+    """Layer norm is (x·r − m·r)·w in float32: over few entries that are alike the difference is all rounding."""
+    weight = args[2]
+    value, mean, inverse = run(*args, **kwargs)
+    shift = mean * inverse
+    error = _FLOAT32_ROUNDINGS * (round_(shift, torch.float32) - shift)
+    return (value + (error if weight is None else error * weight), mean, inverse)
 
 
 def layer_norm_backward(round_: Round, run: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, ...] | None:
@@ -83,6 +94,7 @@ def flash_attention_backward(
 
 ROUNDING_INSIDE: dict[str, Kernel] = {
     "native_batch_norm": batch_norm,
+    "native_layer_norm": layer_norm,
     "native_layer_norm_backward": layer_norm_backward,
     "_scaled_dot_product_flash_attention_for_cpu": flash_attention,
     "_scaled_dot_product_flash_attention_for_cpu_backward": flash_attention_backward,

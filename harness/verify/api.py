@@ -17,7 +17,9 @@ from harness.case.trust import Trust
 from harness.errors import CheckFailedError, UsageError
 from harness.records import Finding, Outcome
 from harness.verify.check import verify_subject
+from harness.verify.native import dtypes_to_check
 from harness.verify.options import POINTS_BY_EFFORT, ProbeOptions, VerifyOptions
+from harness.verify.policies import policy_of
 from harness.verify.probes.registry import probes_for
 from harness.verify.scene import Labels
 from harness.verify.verdict import case_detection_limit, decide
@@ -65,6 +67,8 @@ def check(
     seed: int = 0,
     effort: str = "standard",
     probes: Sequence[str] | None = None,
+    dtypes: Sequence[str | torch.dtype] | None = None,
+    policy: object = None,
 ) -> Verdict:
     """Check the gradient of a differentiable PyTorch function.
 
@@ -80,6 +84,11 @@ def check(
         name: what to call it; defaults to the function's own name.
         seed: seed of every draw.
         effort: quick, standard or thorough.
+        dtypes: dtypes the subject runs in, by default float64 and those of the tensors given. With a reference, float64
+            may be left out; it is of itself where all tensors given are in lower precision and `fn` computes in
+            float32 whatever it gets.
+        policy: what accepts a low-precision gradient instead of the rounding bar: "flash-2x", {"rms-ratio": r} or
+            {"allclose": {"rtol": …, "atol": …}}.
         probes: names of probes, to run only those; without it all that belong to the effort. An empty list is none.
 
     Returns:
@@ -92,7 +101,7 @@ def check(
         raise UsageError(f"Cannot check: effort={effort!r}. Use one of {', '.join(EFFORTS)}.")
     if not callable(fn):
         raise UsageError(f"Cannot check: fn={fn!r} (type {type(fn).__name__}) is not callable. Give a function.")
-    specs, fixed, dtypes = _inputs(inputs)
+    specs, fixed, seen = _inputs(inputs)
     title = name or getattr(fn, "__name__", None) or type(fn).__name__
     subject = Subject(
         name=title,
@@ -106,13 +115,19 @@ def check(
     points = _points(subject, fixed, dims or {}, seed=seed, effort=effort, name=title)
     labels = Labels(case=title, seed=seed, device=_device(fixed))
     orders = (1,) if effort == "quick" else (1, 2)
+    chosen = policy_of(policy)
+    if chosen is not None and chosen.needs_reference and reference is None:
+        raise UsageError(f"Cannot check {title}: policy={policy!r} compares with a reference. Give one.")
+    low = all(isinstance(value, Tensor) and value.dtype != torch.float64 for value in inputs.values())
+    asked = dtypes_to_check(dtypes, seen, subject, points, only_low=low)
     names = None if probes is None else tuple(probes)
     probes_for(effort, names)
     options = VerifyOptions(
-        dtypes=dtypes,
+        dtypes=asked,
         orders=orders,
         certify=effort != "quick",
         probes=ProbeOptions(effort=effort, names=names, exact=frozenset(fixed)),
+        policy=chosen,
     )
     checked = verify_subject(subject, points, labels, options)
     outcome, message = decide(checked.findings)

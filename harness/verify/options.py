@@ -9,6 +9,8 @@ from typing import Literal
 
 import torch
 
+from harness.verify.policies import Policy
+
 POINTS_BY_EFFORT = {"quick": 0.5, "standard": 1.0, "thorough": 4.0}
 """Factor on the number of random points."""
 
@@ -62,4 +64,6 @@ class VerifyOptions:
     complex_step: bool = False
     certify: bool = True
     faults: Faults | None = None
+    policy: Policy | None = None
+    """What accepts a low-precision gradient instead of the rounding bar."""
     probes: ProbeOptions | None = None

@@ -156,6 +156,16 @@ def test_what_the_reference_gives_bit_for_bit_is_a_weak_yardstick(dtype: torch.d
     assert "Yardstick weak" in found.message
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+def test_torch_s_own_operators_are_no_failure(dtype: torch.dtype) -> None:
+    """Nor do they fail beside another way to write the same; a wrong formula in them does."""
+    right = CORRECT["cross-entropy"][0]
+    found = findings(right, confident(margin=9.0), dtype, reference=transposed_cross_entropy)
+    assert Outcome.FAIL not in outcomes(found)
+    wrong = findings(lambda x: 1.5 * right(x), confident(margin=2.0), dtype, reference=transposed_cross_entropy)
+    assert outcomes(wrong) == {Outcome.FAIL}
+
+
 def added_up(step: int, dtype: torch.dtype | None) -> Callable[[Tensor, Tensor], Tensor]:
     """A dot product added up in steps in a dtype; None adds up in float32."""
 
