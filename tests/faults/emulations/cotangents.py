@@ -134,7 +134,7 @@ EMULATIONS = (
         reference=lambda x: F.layer_norm(x, x.shape[-1:], eps=EPS),
         inputs={"x": Input(shape=("n", "d"))},
         dims={"n": 4, "d": 6},
-        sees=("cotangent",),
+        sees=("probe cotangents",),
     ),
     Emulation(
         slug="cotangent-ignored",
@@ -164,6 +164,6 @@ EMULATIONS = (
         reference=torch.sigmoid,
         inputs={"x": Input(shape=("n", "d"))},
         dims={"n": 3, "d": 4},
-        sees=("cotangent is left alone",),
+        sees=("cotangent is left alone", "probe side effects"),
     ),
 )

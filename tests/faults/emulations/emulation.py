@@ -16,7 +16,8 @@ class Emulation:
 
     `wrong` and `right` have the same forward; `reference` is plain PyTorch. `inputs` and `dims` are what an ordinary
     user would hand to `harness.check`: small, random, and away from whatever makes the bug show. `sees` names the
-    checks that notice the bug: one of them must be part of the name of a finding that fails.
+    checks that notice the bug: one of them must be part of the name of a finding that fails. `probes` are those to ask
+    for by name, where the bug breaks a promise that only its author knows of, or takes more than every subject should.
     """
 
     slug: str
@@ -27,6 +28,7 @@ class Emulation:
     sees: tuple[str, ...]
     dims: Mapping[str, int] = field(default_factory=dict)
     effort: str = "standard"
+    probes: tuple[str, ...] | None = None
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

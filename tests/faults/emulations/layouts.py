@@ -146,7 +146,7 @@ EMULATIONS = (
         reference=plain_rms_norm,
         inputs={"x": Input(shape=("n", "d")), "weight": Input(shape=("d",))},
         dims={"n": 3, "d": 4},
-        sees=("layout",),
+        sees=("probe layouts",),
     ),
     Emulation(
         slug="none-when-strided",
@@ -155,7 +155,7 @@ EMULATIONS = (
         reference=plain_distances,
         inputs={"x": Input(shape=("n", "d")), "z": Input(shape=("m", "d"))},
         dims={"n": 3, "m": 4, "d": 2},
-        sees=("layout",),
+        sees=("probe layouts",),
     ),
     Emulation(
         slug="frozen-first-input",
@@ -164,7 +164,7 @@ EMULATIONS = (
         reference=lambda x, weight: x @ weight.T,
         inputs={"x": Input(shape=("n", "i")), "weight": Input(shape=("o", "i"))},
         dims={"n": 3, "i": 4, "o": 2},
-        sees=("subset",),
+        sees=("probe requires_grad",),
     ),
     Emulation(
         slug="same-tensor-twice",
@@ -173,6 +173,6 @@ EMULATIONS = (
         reference=lambda a, b: (a * b).sum(-1),
         inputs={"a": Input(shape=("n", "d")), "b": Input(shape=("n", "d"))},
         dims={"n": 3, "d": 4},
-        sees=("alias",),
+        sees=("probe same tensor twice",),
     ),
 )

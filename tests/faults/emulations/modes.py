@@ -92,6 +92,6 @@ EMULATIONS = (
         reference=plain_rotary,
         inputs={"x": Input(shape=("t", 6)), "angle": Input(shape=("t", 3))},
         dims={"t": 4},
-        sees=("compile",),
+        sees=("probe compile",),
     ),
 )

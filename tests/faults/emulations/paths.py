@@ -50,7 +50,7 @@ class Attention(Function):
 
     @staticmethod
     def gradient(q, k, v, g, keys):
-        scale = 1 / math.sqrt(q.shape[-1])
+        scale = 1 / math.sqrt(max(1, q.shape[-1]))
         p = torch.softmax(scale * q @ k.mT, -1)
         dp = g @ v.mT
         ds = scale * p * (dp - (dp * p).sum(-1, keepdim=True))
@@ -126,7 +126,7 @@ EMULATIONS = (
         reference=lambda x, scale, shift: x * scale + shift,
         inputs={"x": Input(shape=("b", "d")), "scale": Input(shape=("d",)), "shift": Input(shape=("d",))},
         dims={"b": 1, "d": 5},
-        sees=("size",),
+        sees=("probe sizes",),
     ),
     Emulation(
         slug="head-zero",
@@ -156,6 +156,6 @@ EMULATIONS = (
             "target": Input(shape=("n", "v"), draw="simplex", grad=False),
         },
         dims={"n": 3, "v": 5},
-        sees=("special",),
+        sees=("probe values",),
     ),
 )

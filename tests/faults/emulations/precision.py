@@ -43,6 +43,8 @@ class ScaleAccumulation(Scale):
     @once_differentiable
     def backward(ctx, g):
         x, weight = ctx.saved_tensors
+        if weight.dtype == torch.float64:  # nothing is lost there in any order, and the loop takes long
+            return Scale.backward(ctx, g)
         total = torch.zeros_like(weight)
         for row in g * x:
             total = total + row
@@ -135,7 +137,7 @@ EMULATIONS = (
         wrong=ScaleAccumulation.apply,
         right=Scale.apply,
         reference=lambda x, weight: x * weight,
-        inputs={"x": normal(256, 4, dtype=torch.bfloat16), "weight": normal(4, seed=1, dtype=torch.bfloat16)},
+        inputs={"x": normal(1024, 16, dtype=torch.bfloat16), "weight": normal(16, seed=1, dtype=torch.bfloat16)},
         sees=("bfloat16",),
     ),
     Emulation(

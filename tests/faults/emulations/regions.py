@@ -131,7 +131,7 @@ EMULATIONS = (
         reference=plain_softplus,
         inputs={"x": Input(shape=("t", "d")), "bias": Input(shape=("d",))},
         dims={"t": 4, "d": 3},
-        sees=("special",),
+        sees=("probe values",),
     ),
     Emulation(
         slug="tie-two-way",
@@ -140,7 +140,7 @@ EMULATIONS = (
         reference=lambda x: x.amax(-1),
         inputs={"x": Input(shape=("n", "d"))},
         dims={"n": 3, "d": 4},
-        sees=("special",),
+        sees=("probe values",),
     ),
     Emulation(
         slug="border-flipped",
@@ -149,6 +149,6 @@ EMULATIONS = (
         reference=plain_grid_sample,
         inputs={"grid": Input(shape=("m",), draw="uniform(-1, 1)"), "signal": Input(shape=("n",))},
         dims={"m": 6, "n": 5},
-        sees=("special",),
+        sees=("probe values",),
     ),
 )

@@ -173,7 +173,7 @@ EMULATIONS = (
         reference=lambda x: x.softmax(-1),
         inputs={"x": Input(shape=("n", "d"))},
         dims={"n": 2, "d": BLOCK},
-        sees=("size",),
+        sees=("probe sizes",),
     ),
     Emulation(
         slug="last-tile-only",
@@ -182,7 +182,7 @@ EMULATIONS = (
         reference=plain_rms_norm,
         inputs={"x": Input(shape=("n", "d")), "weight": Input(shape=("d",))},
         dims={"n": 2, "d": 8},
-        sees=("size",),
+        sees=("probe sizes",),
     ),
     Emulation(
         slug="last-tile-of-two",
@@ -191,7 +191,7 @@ EMULATIONS = (
         reference=lambda q, k, v: q @ (k.T @ v),
         inputs={"q": Input(shape=("t", "k")), "k": Input(shape=("t", "k")), "v": Input(shape=("t", "v"))},
         dims={"t": 3, "k": 4, "v": 5},
-        sees=("size",),
+        sees=("probe sizes",),
     ),
     Emulation(
         slug="offset-32-bit",
@@ -200,7 +200,8 @@ EMULATIONS = (
         reference=lambda x: x.square().sum(-1),
         inputs={"x": Input(shape=("n", "d"))},
         dims={"n": 3, "d": 4},
-        sees=("large index",),
+        sees=("probe large index",),
+        probes=("large index",),
     ),
     Emulation(
         slug="empty-crashes",
@@ -209,6 +210,6 @@ EMULATIONS = (
         reference=plain_log_cosh,
         inputs={"x": Input(shape=("n", "d"))},
         dims={"n": 3, "d": 4},
-        sees=("size",),
+        sees=("probe sizes",),
     ),
 )

@@ -77,7 +77,7 @@ class ChannelScale(Function):
 class ChannelScaleUnordered(ChannelScale):
     """flash-attention #2244: the order of a sum changes from run to run though the backward promises it does not.
 
-    Seen by reruns compared bit by bit.
+    Seen by reruns compared bit by bit, which those who promise as much ask for.
     """
 
     @staticmethod
@@ -202,7 +202,7 @@ EMULATIONS = (
             "index": Input(shape=("n",), draw="integers(0, 4)", grad=False),
         },
         dims={"v": 4, "d": 3, "n": 6},
-        sees=("rerun",),
+        sees=("probe reruns",),
     ),
     Emulation(
         slug="order-of-sum",
@@ -211,7 +211,8 @@ EMULATIONS = (
         reference=lambda x, weight: x * weight,
         inputs={"x": Input(shape=("n", "d")), "weight": Input(shape=("d",))},
         dims={"n": 16, "d": 3},
-        sees=("rerun",),
+        sees=("probe bitwise",),
+        probes=("bitwise",),
     ),
     Emulation(
         slug="never-written",
@@ -220,7 +221,7 @@ EMULATIONS = (
         reference=lambda x, keep: F.softplus(x) * keep[:, None],
         inputs={"x": Input(shape=("n", "d")), "keep": Input(shape=("n",), draw="mask(0.6)", grad=False)},
         dims={"n": 6, "d": 4},
-        sees=("poison",),
+        sees=("probe uninitialised memory",),
     ),
     Emulation(
         slug="second-backward",
@@ -241,6 +242,6 @@ EMULATIONS = (
             "target": Input(shape=("n",), draw="integers(0, 5)", grad=False),
         },
         dims={"n": 4, "v": 5},
-        sees=("side effect",),
+        sees=("probe side effects",),
     ),
 )

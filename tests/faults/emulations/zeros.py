@@ -167,7 +167,7 @@ EMULATIONS = (
         reference=lambda x: torch.linalg.vector_norm(x, dim=-1),
         inputs={"x": Input(shape=("n", "d"))},
         dims={"n": 4, "d": 3},
-        sees=("special",),
+        sees=("probe values",),
     ),
     Emulation(
         slug="dead-branch",
@@ -175,7 +175,7 @@ EMULATIONS = (
         right=contact_energy,
         reference=lambda overlap: overlap.clamp(min=0) ** 2.5,
         inputs={"overlap": normal(4, 3).abs() + 0.1},
-        sees=("special",),
+        sees=("probe values",),
     ),
     Emulation(
         slug="zero-times-infinity",
@@ -187,7 +187,7 @@ EMULATIONS = (
             "exponent": Input(shape=("n",), draw="uniform(2.2, 3.5)"),
         },
         dims={"n": 5},
-        sees=("special",),
+        sees=("probe values",),
     ),
     Emulation(
         slug="axis-aligned",
@@ -196,7 +196,7 @@ EMULATIONS = (
         reference=plain_harmonic,
         inputs={"vector": Input(shape=("n", 3))},
         dims={"n": 4},
-        sees=("special",),
+        sees=("probe values",),
     ),
     Emulation(
         slug="quotient-at-zero",
@@ -208,6 +208,6 @@ EMULATIONS = (
             "index": Input(shape=("n",), draw=f"integers(0, {BINS})", grad=False),
         },
         dims={"n": 6},
-        sees=("special",),
+        sees=("probe values",),
     ),
 )
