@@ -205,7 +205,8 @@ class Scene:
             return (
                 f"{name} is {apart(found.actual, found.expected)} by {route} but "
                 f"{apart(found.expected, found.actual)} by {estimate.oracle}: "
-                f"off by {number(found.error)}, allowed {number(found.bar)}{more}{note}."
+                f"off by {number(found.error)}, allowed {number(found.bar)}"
+                f"{self.certainty(estimate, ulps)}{more}{note}."
             )
         return f"{name}: {found.reason} ({route} against {estimate.oracle}){note}"
 

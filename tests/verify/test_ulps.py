@@ -7,6 +7,7 @@ import torch
 
 from harness.oracle.estimate import Estimate
 from harness.records import Finding, Outcome
+from harness.verify.api import check
 from harness.verify.certificate import certificate_text, radius_text, ulps_text
 from harness.verify.ulps import BITS, largest_ulps, spacing
 
@@ -137,3 +138,41 @@ def test_what_says_nothing_is_left_out_of_a_certificate():
     assert certificate_text([finding(), *others]) == "certified: value ± 2⁻¹²⁰, autograd within 1 ULP"
     assert certificate_text([finding(ulps=None, radius_bits=None)]) == "certified"
     assert certificate_text(others[2:3]) is None
+
+
+def test_a_finding_carries_its_certificate():
+    """A gradient held against an enclosure must say how wide that is and how far autograd is off; others must not."""
+    verdict = check(lambda x: torch.exp(x).sum(), {"x": torch.tensor([0.3, 1.7], dtype=torch.float64)}, probes=[])
+    (own,) = [f for f in verdict.findings if f.check == "autograd ~ ball arithmetic"]
+    assert own.radius_bits >= 60
+    assert 0 <= own.ulps <= 1
+    assert f"certified: value {radius_text(own.radius_bits)}, within" in own.message
+    assert all(f.ulps is None for f in verdict.findings if f.oracle == "finite differences")
+    assert verdict.message.startswith("certified: value ± 2⁻")
+
+
+def test_a_wrong_gradient_is_many_units_off():
+    """A failing finding must say its units too: a float32 constant in float64 is off by about 2^29 of them."""
+
+    class Rounded(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return x / 6
+
+        @staticmethod
+        def backward(context, upstream):
+            return upstream * float(torch.tensor(1 / 6, dtype=torch.float32))
+
+    verdict = check(Rounded.apply, {"x": torch.tensor(0.5, dtype=torch.float64)}, probes=[])
+    (own,) = [f for f in verdict.findings if f.check == "autograd ~ ball arithmetic"]
+    assert own.outcome is Outcome.FAIL
+    assert 1e7 < own.ulps < 1e9
+    assert "ULP" in own.message
+
+
+def test_float32_is_counted_in_its_own_units():
+    """A float32 gradient must have its units, counted against float64, and they must be few."""
+    verdict = check(torch.exp, {"x": torch.tensor([0.3, 1.7])}, probes=[])
+    units = [f.ulps for f in verdict.findings if f.dtype == "float32" and f.ulps is not None]
+    assert units
+    assert max(units) < 4
