@@ -27,6 +27,7 @@ from harness.verify.first import FirstOrder
 from harness.verify.policies import Policy, accepted_mistakes
 from harness.verify.routes import Gradients, RouteUnavailableError, reverse
 from harness.verify.scene import Labels, Scene, number
+from harness.verify.worst_case import sharpened
 from harness.verify.yardstick import Yardstick, bars_of, measured_by, own_bars, torch_steps
 
 
@@ -41,6 +42,8 @@ class _Sides:
     bar: Tensor
     yardstick: Yardstick
     policy: Policy | None
+    origins: tuple[str, str] | None = None
+    """Where the bars of outputs and of gradients come from, where that is not Monte Carlo arithmetic alone."""
     own_operators: bool = False
     """Whether the subject is another way to write the reference with torch's own operators, and right in float64."""
 
@@ -97,7 +100,7 @@ def low_precision(
         scene=scene, actual=actual, truth=truth, value_bar=bars[0], bar=bars[1], policy=policy,
         yardstick=measured_by(eager, scene.cotangents, actual),
     )  # fmt: skip
-    sides = _with_own_rounding(sides)
+    sides = _with_worst_case(_with_own_rounding(sides), flat)
     findings = [_value(sides)]
     findings += [
         scene.finding("gradient dtype", Outcome.FAIL, f"The gradient has another dtype: {fault}.")
@@ -164,6 +167,18 @@ def _with_own_rounding(sides: _Sides) -> _Sides:
     return replace(widened, own_operators=agrees and _within(right.value, sides.truth.value, sides.bar))
 
 
+def _with_worst_case(sides: _Sides, flat: FlatSubject) -> _Sides:
+    """Sharper bars, where the subject's own graph has a worst case; a reference may be another graph."""
+    scene = sides.scene
+    if scene.subject.reference is not None:
+        return sides
+    found = sharpened(
+        flat, scene.cotangents, scene.dtype, sides.truth, value_bar=sides.value_bar, bar=sides.bar,
+        required=scene.required(1),
+    )  # fmt: skip
+    return replace(sides, value_bar=found.value, bar=found.gradient, origins=(found.value_origin, found.origin))
+
+
 def _within(actual: Tensor, truth: Tensor, bar: Tensor) -> bool:
     return bool(((actual - truth).abs() <= bar).all())
 
@@ -175,7 +190,7 @@ def _truth(sides: _Sides, point: Point, first: FirstOrder) -> Estimate:
         value=sides.truth.value,
         bar=sides.bar,
         oracle="its float64 twin" if scene.subject.reference is None else "the float64 reference",
-        origin=_origin(sides),
+        origin=_origin(sides, order=1),
         independent=False,
     )
     known = first.truth
@@ -190,7 +205,9 @@ def _truth(sides: _Sides, point: Point, first: FirstOrder) -> Estimate:
     )
 
 
-def _origin(sides: _Sides) -> str:
+def _origin(sides: _Sides, *, order: int) -> str:
+    if sides.origins is not None:
+        return sides.origins[order]
     return f"rounding of {sides.name}: Monte Carlo arithmetic, {SAMPLES} samples × {SAFETY:g}"
 
 
@@ -208,8 +225,8 @@ def _value(sides: _Sides) -> Finding:
     finding = scene.finding(
         f"{name} value ~ float64", Outcome.PASS if found.outcome is Outcome.VACUOUS else found.outcome, message,
         question=f"{name} value at {scene.point.name}", actual=found.actual, expected=found.expected,
-        error=found.error, bar=found.bar, bar_origin=_origin(sides), resolution=found.resolution, digits=found.digits,
-        order=0,
+        error=found.error, bar=found.bar, bar_origin=_origin(sides, order=0), resolution=found.resolution,
+        digits=found.digits, order=0,
     )  # fmt: skip
     return _excused(sides, finding)
 
