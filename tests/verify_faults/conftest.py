@@ -30,7 +30,7 @@ def make_subject(function: Callable[..., Tensor], **values: Tensor) -> tuple[Sub
     return subject, Point(name="p", values=values, sizes={}, seed=0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def site_of() -> Callable[..., Site]:
     """Verify a function of named tensors at those tensors."""
 
@@ -53,7 +53,7 @@ def inject() -> Callable[..., Injection]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def matrix() -> Tensor:
     """A 4 × 4 matrix without symmetry, with entries of both signs."""
     return torch.randn(4, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

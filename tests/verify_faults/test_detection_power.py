@@ -23,7 +23,7 @@ def mixed(x: Tensor, y: Tensor) -> Tensor:
     return (x @ y).tanh() + x * y.sin()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def power(site_of: SiteOf, matrix: Tensor) -> DetectionPower:
     """The detection power of a function of two square matrices."""
     found = detection_power([site_of(mixed, x=matrix, y=matrix.flip(0) + 0.3)])
