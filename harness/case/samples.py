@@ -118,9 +118,7 @@ def _as_subject(operator: Operator, entry: Any, sample: Any, name: str, seed: in
         raise _UnusableError("an input is not finite")
     constant = {key: CONSTANT[operator.id, key] for key in tensors if (operator.id, key) in CONSTANT}
     inputs = {
-        key: Input(
-            shape=tuple(tensor.shape), grad=key in moving and key not in constant, complex=tensor.is_complex()
-        )
+        key: Input(shape=tuple(tensor.shape), grad=key in moving and key not in constant, complex=tensor.is_complex())
         for key, tensor in tensors.items()
     }
     if not any(spec.grad and tensors[key].numel() for key, spec in inputs.items()):
@@ -201,8 +199,7 @@ def _kept_outputs(
     kept = tuple(
         place
         for place, output in enumerate(outputs)
-        if (output.requires_grad or not operator.differentiable)
-        and (output.is_floating_point() or output.is_complex())
+        if (output.requires_grad or not operator.differentiable) and (output.is_floating_point() or output.is_complex())
     )
     if not kept:
         what = "differentiable" if operator.differentiable else "a floating-point number"
