@@ -27,6 +27,8 @@ class FusedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor) -> Tensor:
         """Compute one loss per row, 0 where the label is ignored."""
+        if labels.shape != logits.shape[:1]:
+            raise ValueError(f"Cannot compute losses: {len(labels)} labels for {len(logits)} rows. Give one each.")
         z = _wide(logits)
         kept = labels != IGNORED
         picks = labels.clamp(min=0)[:, None]

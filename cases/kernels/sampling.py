@@ -27,6 +27,8 @@ class ScatterMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, cell: Tensor) -> Tensor:
         """Add up rows by cell and divide by their number."""
+        if cell.shape != rows.shape[:1]:
+            raise ValueError(f"Cannot take means: {len(cell)} cells for {len(rows)} rows. Give one each.")
         count = torch.bincount(cell, minlength=CELLS).clamp(min=1)
         ctx.save_for_backward(cell, count)
         total = _wide(rows).new_zeros(CELLS, rows.shape[1]).index_add_(0, cell, _wide(rows))
@@ -57,6 +59,8 @@ class EmbeddingBag(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, weights: Tensor, picks: Tensor) -> Tensor:
         """Add up the picked rows."""
+        if weights.shape != picks.shape:
+            raise ValueError(f"Cannot add up rows: {list(weights.shape)} weights for {list(picks.shape)} picks.")
         ctx.save_for_backward(table, weights, picks)
         return (_wide(table)[picks] * _wide(weights)[..., None]).sum(1).to(table.dtype)
 
