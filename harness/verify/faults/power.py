@@ -16,11 +16,10 @@ from harness.verify.faults.catalogue import injections
 from harness.verify.faults.injection import Fault, Injection
 from harness.verify.faults.trial import CHEAP, Site, Trial
 from harness.verify.options import ProbeOptions
+from harness.verify.probes.sites import worth
 
 SIGN = "sign flipped"
 """The fault that no case may let through and still pass."""
-MOST_ENTRIES = 20_000
-"""Larger points are probed only where there is no smaller one."""
 
 
 def detection_power(
@@ -38,7 +37,11 @@ def detection_power(
     Returns:
         What was caught, what was not, and by what; None where no point has a gradient to spoil.
     """
-    ranked = sorted((site for site in sites if site.first.gradient is not None), key=_telling, reverse=True)
+    ranked = sorted(
+        (site for site in sites if site.first.gradient is not None),
+        key=lambda site: worth(site.scene, site.first),
+        reverse=True,
+    )
     if not ranked:
         return None
     # Probes run at one point, as they do when the subject itself is verified.
@@ -107,12 +110,6 @@ def _injections(site: Site) -> Iterator[Injection]:
         gradients={b.name: gradient[:, b.start : b.stop] for b in scene.flat.blocks},
         orders=1 if site.second is None else 2,
     )
-
-
-def _telling(site: Site) -> tuple[bool, bool, bool, int]:
-    """Order sites by what they can show: ordinary, smooth, not too large, many entries."""
-    size = site.scene.flat.size
-    return site.scene.point.special is None, not site.first.kinked, size <= MOST_ENTRIES, size
 
 
 def _may_show_at(fault: Fault, site: Site) -> bool:

@@ -12,12 +12,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from harness.case.specials import special_value
 from harness.case.subject import Point
 from harness.oracle.analytic import output_cotangents
 from harness.oracle.flat import FlatSubject
 from harness.verify.faults.injection import Injection
 from harness.verify.faults.plain import partner
+from harness.verify.probes.kinds import KINDS, allowed, made
 from harness.verify.routes import leaves
 from harness.verify.scene import Scene
 
@@ -86,10 +86,15 @@ def _strided_input(injection: Injection, scene: Scene) -> None:
     _backward(injection, scene, named=named)
 
 
-def _special(kind: str) -> Callable[[Injection, Scene], None]:
+def _special(text: str) -> Callable[[Injection, Scene], None]:
+    """Bring about one of the kinds of special values, where the input may take it."""
+    kind = next(kind for kind in KINDS if kind.text == text)
+
     def bring_about(injection: Injection, scene: Scene) -> None:
         name = injection.target
-        value = special_value(kind, scene.subject.inputs[name], scene.point.values[name])
+        spec, drawn = scene.subject.inputs[name], scene.point.values[name]
+        special = made(kind, spec, drawn)
+        value = drawn if special is None or not allowed(special, spec) else special
         _backward(injection, scene, point=replace(scene.point, values={**scene.point.values, name: value}))
 
     return bring_about
@@ -116,9 +121,9 @@ SITUATIONS: Mapping[str, Callable[[Injection, Scene], None]] = {
     "another cotangent": _another_cotangent,
     "strided cotangent": _strided_cotangent,
     "strided input": _strided_input,
-    "zeros": _special("zeros"),
-    "saturated": _special("saturated"),
-    "ties": _special("ties"),
+    "zeros": _special("zero"),
+    "saturated": _special("near 22"),
+    "ties": _special("all equal"),
     "subset": _subset,
     "twice": _twice,
 }

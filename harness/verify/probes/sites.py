@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from harness.case.case import Case
 from harness.records import Finding, Outcome
 from harness.verify.first import FirstOrder
@@ -49,7 +51,7 @@ def before(scene: Scene, options: ProbeOptions | None) -> Finding | None:
 
 
 def probe_sites(sites: Sequence[tuple[Scene, FirstOrder]], options: ProbeOptions | None) -> Iterator[Finding]:
-    """Probe a subject at the most telling of its points: smooth, not special, with the most entries.
+    """Probe a subject at the most telling of its points, see `worth`.
 
     Args:
         sites: the points at which its gradient was judged, with what was found there.
@@ -58,10 +60,15 @@ def probe_sites(sites: Sequence[tuple[Scene, FirstOrder]], options: ProbeOptions
     judged = [(scene, first) for scene, first in sites if first.gradient is not None]
     if options is None or not judged:
         return
-    scene, first = max(judged, key=_worth)
+    scene, first = max(judged, key=lambda site: worth(*site))
     yield from run_probes(scene, first, options)
 
 
-def _worth(site: tuple[Scene, FirstOrder]) -> tuple[bool, bool, bool, int]:
-    scene, first = site
-    return scene.point.special is None, not first.kinked, scene.flat.size <= MOST_ENTRIES, scene.flat.size
+def worth(scene: Scene, first: FirstOrder) -> tuple[bool, bool, bool, int, int]:
+    """Order points by what probes can show there: ordinary, smooth, not too large, gradients alive, many numbers."""
+    alive = torch.zeros(1, scene.flat.size, dtype=torch.bool)
+    if first.gradient is not None and first.bar is not None:
+        alive = first.gradient.abs() > first.bar
+    inputs = sum(bool(alive[:, block.start : block.stop].any()) for block in scene.flat.blocks)
+    numbers = sum(value.numel() for value in scene.point.values.values())
+    return scene.point.special is None, not first.kinked, scene.flat.size <= MOST_ENTRIES, inputs, numbers
