@@ -19,7 +19,7 @@ from harness.verify.scene import Scene
 
 MARGIN = 64.0
 """Rounding bars granted to another presentation: other strides choose other kernels, which sum in another order."""
-LEAST = 1e-13
+LEAST = 1e-12
 """Smallest relative difference that counts at all."""
 GREATEST = 1e-6
 """Largest relative rounding granted where the numbers themselves are others than those the bars were found for."""
@@ -49,12 +49,15 @@ class Plain:
     found: Gradients
 
     def allowed_for(self, name: str, gradient: Tensor) -> Tensor:
-        """What rounding may do to an input's gradient at other numbers: as much, relative to the largest entry."""
+        """What rounding may do to an input's gradient at other numbers: as much, relative to the largest entry.
+
+        Other numbers may cancel in other ways, so the judged gradient's size counts too.
+        """
         size = _largest(self.expected[name])
         width = self.allowed[name]
         width = width[width.isfinite()]
         share = float(width.max()) / size if size and width.numel() else LEAST
-        return torch.full_like(gradient, min(max(share, LEAST), GREATEST) * _largest(gradient) + 1e-300)
+        return torch.full_like(gradient, min(max(share, LEAST), GREATEST) * max(_largest(gradient), size) + 1e-300)
 
 
 def plain(scene: Scene, first: FirstOrder) -> Plain:

@@ -19,6 +19,8 @@ from harness.case.subject import Input, Point, Subject
 
 SAME = 1e-9
 """How well numbers must fit a structure to be taken for it."""
+POSITIVE = 1e-3
+"""How far below its smallest entry a positive tensor may go."""
 FEW = 16
 """Most different whole numbers that are taken for a choice."""
 
@@ -76,7 +78,8 @@ def guess(spec: Input, value: Tensor, shape: tuple[str | int, ...]) -> Input:
     least, most = float(value.min()), float(value.max())
     if least >= 0 and most > 0:
         least, most = (least, most) if least < most else (least / 2, 2 * most)
-        return Input(draw=f"uniform({least!r}, {most!r})", domain=(0.0, torch.inf), **common)  # type: ignore[arg-type]
+        floor = POSITIVE * least  # entries that are all positive may have to be; 0 only where 0 was given
+        return Input(draw=f"uniform({least!r}, {most!r})", domain=(floor, torch.inf), **common)  # type: ignore[arg-type]
     scale = float(value.square().mean().sqrt())
     return Input(scale=scale or 1.0, **common)  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ function has kinks, and in ball arithmetic where that can be had; it is a fault 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from harness.verify.evidence import rounding_of
 from harness.verify.probes.ask import MARGIN
 from harness.verify.probes.probe import Sitting
 from harness.verify.probes.tally import Tally
-from harness.verify.probes.truth import Truth, Twin, scene_at, slopes_by_output, truth_at, twin_at
+from harness.verify.probes.truth import VARIES, Truth, Twin, scene_at, slopes_nearby, truth_at, twin_at
 from harness.verify.routes import RouteUnavailableError, one_line, reverse
 from harness.verify.scene import Scene, apart, number
 
@@ -184,7 +184,7 @@ def _decide(tally: Tally, sitting: Sitting, spot: Spot, *, outside: bool) -> Non
         else:
             tally.agree(spot.situation)
         return
-    _look_again(tally, spot, reference, truth)
+    _look_again(tally, spot, reference)
 
 
 def _close(scene: Scene, actual: Tensor, expected: Tensor) -> bool:
@@ -213,7 +213,7 @@ def _nan_alone(tally: Tally, spot: Spot, reference: Tensor) -> bool:
     return True
 
 
-def _look_again(tally: Tally, spot: Spot, reference: Tensor | None, first: Truth) -> None:
+def _look_again(tally: Tally, spot: Spot, reference: Tensor | None) -> None:
     """Second look, with rounding bars of values and gradients."""
     scene, gradient = spot.scene, spot.gradient
     value_bar, bar = _bars(scene)
@@ -225,8 +225,8 @@ def _look_again(tally: Tally, spot: Spot, reference: Tensor | None, first: Truth
             return
     truth = truth_at(scene, noise=torch.where(value_bar.isfinite(), value_bar, 0.0) / SAFETY)
     worst = _worst(gradient, truth, bar)
-    if worst is not None and (truth.kinked or first.kinked):
-        worst = _one_output(scene, truth, worst, value_bar)
+    if worst is not None:
+        worst = _nearby(scene, truth, worst)
     if worst is None:
         if reference is None or truth.kinked or not _unlike(tally, spot, reference):
             tally.refuse(spot.situation, "finite differences cannot tell there")
@@ -286,28 +286,33 @@ def _blind(truth: Truth) -> bool:
     return not bool((width[~truth.found.kink] <= 1e-2 * size).all() if size > 0 else width.isfinite().all())
 
 
-def _one_output(scene: Scene, truth: Truth, worst: Disagreement, value_bar: Tensor) -> Disagreement | None:
-    """At a kink, the same disagreement in one output alone.
+def _nearby(scene: Scene, truth: Truth, worst: Disagreement) -> Disagreement | None:
+    """The same disagreement in one output alone, held against the slopes at points close by.
 
-    A sum of outputs may lie outside its own one-sided slopes while each of its terms lies within theirs.
+    Where the function has no gradient (at ties, at kinks) any slope like those nearby is right, and every output may
+    choose its own. Where it has one, the slopes nearby are all the same.
     """
     count = scene.value.numel()
     outputs = torch.arange(count) if count <= SINGLE_OUTPUTS else torch.linspace(0, count - 1, SINGLE_OUTPUTS).long()
     direction = truth.directions[worst.row]
-    noise = torch.where(value_bar.isfinite(), value_bar, 0.0) / SAFETY
-    found = slopes_by_output(scene, outputs, direction, noise)
     picked = torch.zeros(len(outputs), count, dtype=torch.float64)
     picked[torch.arange(len(outputs)), outputs] = 1.0
     gradients = reverse(scene.flat, picked).value
     actual = torch.where(direction != 0, direction * gradients, 0.0).sum(-1)
-    bars = found.bar[0] + MATERIAL * (direction.abs() @ gradients.abs().T)
-    wrong = bars.isfinite() & ~((actual - found.value[0]).abs() <= bars) & ~actual.isinf()
+    near, noise = slopes_nearby(scene, direction)
+    near, noise = near[:, outputs], noise[outputs]
+    low = near.nan_to_num(torch.inf, torch.inf, -torch.inf).amin(0)
+    high = near.nan_to_num(-torch.inf, torch.inf, -torch.inf).amax(0)
+    slack = (high - low) / 2 + MATERIAL * torch.maximum(low.abs(), high.abs()) + noise
+    known = low.isfinite() & high.isfinite() & ~actual.isinf()
+    smooth = high - low <= VARIES * torch.maximum(low.abs(), high.abs()) + noise
+    # A NaN is no slope at all, but where the function has none either only a reference could say what is due.
+    wrong = known & ~((actual >= low - slack) & (actual <= high + slack)) & (smooth.all() | ~actual.isnan())
     if not bool(wrong.any()):
         return None
     place = int(wrong.long().argmax())
-    return Disagreement(
-        row=worst.row, actual=float(actual[place]), expected=float(found.value[0, place]), bar=float(bars[place])
-    )
+    middle = float((low + high)[place] / 2)
+    return replace(worst, actual=float(actual[place]), expected=middle, bar=float((high - middle + slack)[place]))
 
 
 def _certified(scene: Scene, gradient: Tensor, bar: Tensor) -> bool:

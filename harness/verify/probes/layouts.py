@@ -19,7 +19,7 @@ from harness.verify.first import FirstOrder
 from harness.verify.probes.ask import MARGIN, Gradients, Plain, ask, plain, present
 from harness.verify.probes.probe import Probe, Sitting
 from harness.verify.probes.tally import Tally
-from harness.verify.probes.truth import at_values, scene_at
+from harness.verify.probes.truth import scene_at, smooth_at
 from harness.verify.probes.views import expansions, views
 from harness.verify.routes import one_line
 from harness.verify.scene import Scene
@@ -83,7 +83,7 @@ def _expanded(tally: Tally, scene: Scene, base: Plain, situation: str, given: Ma
         scene, base, dense, found, numbers
     ):
         tally.agree(situation)
-    elif at_values(scene, dense).kinked:  # equal entries are ties: another layout may choose another one of them
+    elif not smooth_at(scene, dense):  # equal entries are ties: another layout may choose another one of them
         tally.refuse(situation, "another one of the slopes at a kink was returned")
     else:
         tally.failed += there.failed

@@ -16,7 +16,7 @@ from torch import Tensor
 from harness.case.subject import Point
 from harness.oracle.differences import MOST_DIRECTION_STEPS, domain_of, weighted
 from harness.oracle.flat import FlatSubject, random_signs
-from harness.oracle.ladder import Slopes, scales, slopes
+from harness.oracle.ladder import UNIT_ROUNDOFF, Slopes, scales, slopes
 from harness.verify.routes import RouteUnavailableError, reverse
 from harness.verify.scene import Scene
 
@@ -24,6 +24,12 @@ DENSE = 3
 """Dense directions per input; the first has positive entries only, so that ties stay ties along it."""
 COORDINATES = 48
 """Most single coordinates differentiated along."""
+NEARBY = 32
+"""Points close by at which slopes are sampled."""
+VARIES = 1e-2
+"""Relative difference of slopes nearby beyond which a function has no gradient at a point."""
+CLOSE_BY = 2.0**-13
+"""How close they are, relative to the scale of each entry."""
 LOOPED_COORDINATES = 6
 """The same where the function cannot be batched."""
 
@@ -60,10 +66,12 @@ def scene_at(parent: Scene, point: Point) -> Scene:
     return scene
 
 
-def at_values(parent: Scene, values: Mapping[str, Tensor]) -> Truth:
-    """Slopes at the scene's point with some inputs replaced."""
-    point = replace(parent.point, name="probed", values={**parent.point.values, **values})
-    return truth_at(scene_at(parent, point))
+def smooth_at(parent: Scene, values: Mapping[str, Tensor]) -> bool:
+    """Whether the function has a gradient at the scene's point with some inputs replaced: slopes nearby are alike."""
+    scene = scene_at(parent, replace(parent.point, name="probed", values={**parent.point.values, **values}))
+    near, noise = slopes_nearby(scene, random_signs((scene.flat.size,), scene.generator("smooth")))
+    low, high = near.amin(0), near.amax(0)
+    return bool((high - low <= VARIES * torch.maximum(low.abs(), high.abs()) + noise).all())
 
 
 def truth_at(scene: Scene, *, noise: Tensor | None = None) -> Truth:
@@ -73,11 +81,24 @@ def truth_at(scene: Scene, *, noise: Tensor | None = None) -> Truth:
     return Truth(directions=directions, axis=axis, found=_along(scene.flat, cotangent, directions, noise))
 
 
-def slopes_by_output(scene: Scene, outputs: Tensor, direction: Tensor, noise: Tensor | None) -> Slopes:
-    """Differentiate some single outputs (their positions) along one direction (N)."""
-    picked = torch.zeros(len(outputs), scene.value.numel(), dtype=torch.float64)
-    picked[torch.arange(len(outputs)), outputs] = 1.0
-    return _along(scene.flat, picked, direction[None], noise)
+def slopes_nearby(scene: Scene, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Slopes of every output along a direction (N), at points close by on all sides.
+
+    Returns:
+        NEARBY × M slopes, NaN where the function is not finite, and what rounding may do to each (M).
+    """
+    flat, generator = scene.flat, scene.generator("nearby points")
+    reach = CLOSE_BY * float(flat.x.abs().max().clamp(max=1.0)) or CLOSE_BY
+    step = reach / 1024
+    away = random_signs((NEARBY, flat.size), generator) * scales(flat.x) * reach
+    points = flat.x + away
+    low, high = domain_of(flat)
+    if low is not None and high is not None:
+        margin = 2 * step * direction.abs()
+        points = torch.minimum(torch.maximum(points, low + margin), high - margin)
+    values = flat.batch(torch.cat([points + step * direction, points - step * direction])).to(torch.float64)
+    slopes = (values[:NEARBY] - values[NEARBY:]) / (2 * step)
+    return slopes.cpu(), 16 * UNIT_ROUNDOFF * scene.value.abs() / step
 
 
 def twin_at(scene: Scene) -> Twin | None:
