@@ -9,53 +9,26 @@ there for that; nor, without a reference, what a composition of torch's operator
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from harness.case.subject import Point, Subject
 from harness.oracle.estimate import Estimate
-from harness.oracle.flat import FlatSubject, cast
-from harness.oracle.rounding import SAFETY, SAMPLES, UNIT_ROUNDOFF
+from harness.oracle.flat import FlatSubject
+from harness.oracle.rounding import SAFETY, SAMPLES
 from harness.oracle.storage import HALVES
 from harness.records import Finding, Outcome
 from harness.verify.accuracy import in_short, measure
 from harness.verify.compare import compare
-from harness.verify.evidence import rounding_of
 from harness.verify.first import FirstOrder
 from harness.verify.policies import Policy, accepted_mistakes
-from harness.verify.routes import Gradients, RouteUnavailableError, reverse
+from harness.verify.routes import RouteUnavailableError, reverse
 from harness.verify.scene import Labels, Scene, number
+from harness.verify.sides import Sides, in_dtype, rounded_point, rounding_at, with_own_rounding
 from harness.verify.worst_case import sharpened
-from harness.verify.yardstick import Yardstick, bars_of, measured_by, own_bars, torch_steps
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Sides:
-    """Everything that is compared at one point in one dtype: `truth` is exact as far as the dtype is concerned."""
-
-    scene: Scene
-    actual: Gradients
-    truth: Gradients
-    value_bar: Tensor
-    bar: Tensor
-    yardstick: Yardstick
-    policy: Policy | None
-    origins: tuple[str, str] | None = None
-    """Where the bars of outputs and of gradients come from, where that is not Monte Carlo arithmetic alone."""
-    own_operators: bool = False
-    """Whether the subject is another way to write the reference with torch's own operators, and right in float64."""
-
-    @property
-    def name(self) -> str:
-        """The dtype's name."""
-        return str(self.scene.dtype).removeprefix("torch.")
-
-    @property
-    def unit(self) -> float:
-        """The dtype's unit roundoff."""
-        return UNIT_ROUNDOFF[self.scene.dtype]
+from harness.verify.yardstick import measured_by, torch_steps
 
 
 def low_precision(
@@ -90,17 +63,17 @@ def low_precision(
         return skipped(f"The value overflows {name} here.")
     try:
         actual, truth = reverse(scene.flat, scene.cotangents), reverse(flat, scene.cotangents)
-        bars = _bars(scene, flat, first)
+        bars = rounding_at(scene, flat, first)
     except RouteUnavailableError as reason:
         return skipped(f"There is no gradient: {reason}.")
     if bars is None:
         return skipped(f"A number on the way overflows {name} here.")
-    eager = None if subject.reference is None else _in_dtype(scene)
-    sides = _Sides(
+    eager = None if subject.reference is None else in_dtype(scene)
+    sides = Sides(
         scene=scene, actual=actual, truth=truth, value_bar=bars[0], bar=bars[1], policy=policy,
         yardstick=measured_by(eager, scene.cotangents, actual),
     )  # fmt: skip
-    sides = _with_worst_case(_with_own_rounding(sides), flat)
+    sides = _with_worst_case(with_own_rounding(sides), flat)
     findings = [_value(sides)]
     findings += [
         scene.finding("gradient dtype", Outcome.FAIL, f"The gradient has another dtype: {fault}.")
@@ -109,65 +82,7 @@ def low_precision(
     return (*findings, *_gradients(sides, _truth(sides, point, first)))
 
 
-def rounded_point(point: Point, dtype: torch.dtype) -> Point:
-    """The point with its inputs rounded to a dtype and widened again."""
-    values = {
-        name: cast(cast(value, dtype, "cpu"), torch.float64, "cpu")
-        if value.is_floating_point() or value.is_complex()
-        else value
-        for name, value in point.values.items()
-    }
-    return replace(point, values=values)
-
-
-def _in_dtype(scene: Scene) -> FlatSubject:
-    """What the subject is compared with, in the dtype under test: the reference, or without one the subject itself."""
-    return FlatSubject(
-        scene.subject, scene.point, dtype=scene.dtype, device=scene.labels.device, function=scene.subject.reference
-    )
-
-
-def _bars(scene: Scene, flat: FlatSubject, first: FirstOrder) -> tuple[Tensor, Tensor] | None:
-    """Rounding bars of outputs (M) and gradients (C × N) at a dtype; None where a number on the way overflows it."""
-    dtype = scene.dtype
-    generator = scene.generator(f"rounding {str(dtype).removeprefix('torch.')}")
-    if dtype in HALVES:
-        found = bars_of(flat, _in_dtype(scene), scene.cotangents, generator)
-        return None if found.overflowed else _split(found.bars, scene)
-    if dtype != torch.float32 or first.bar is None or first.value_bar is None:
-        return rounding_of(flat, scene.cotangents, generator, dtype)
-    ratio = UNIT_ROUNDOFF[dtype] / UNIT_ROUNDOFF[torch.float64]
-    tiny = torch.finfo(dtype).tiny
-    return ratio * first.value_bar + tiny, ratio * first.bar + tiny
-
-
-def _split(bars: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
-    """Bars laid end to end as those of outputs (M) and gradients (C × N)."""
-    rows, outputs = scene.cotangents.shape
-    return bars[:outputs], bars[outputs:].reshape(rows, scene.flat.size)
-
-
-def _with_own_rounding(sides: _Sides) -> _Sides:
-    """Wider bars, where the subject is another way to write the reference and its own roundings need them."""
-    scene, reference = sides.scene, sides.scene.subject.reference
-    inside = _within(sides.actual.outputs, sides.truth.outputs, sides.value_bar)
-    if scene.dtype not in HALVES or reference is None or sides.yardstick.same:
-        return sides
-    if inside and _within(sides.actual.value, sides.truth.value, sides.bar):
-        return sides
-    twin = FlatSubject(scene.subject, scene.point, device=scene.labels.device)
-    generator = scene.generator(f"own rounding {sides.name}")
-    own = own_bars(twin, scene.flat, _in_dtype(scene), scene.cotangents, generator)
-    if own is None:
-        return sides
-    value_bar, bar = _split(own.bars, scene)
-    widened = replace(sides, value_bar=torch.maximum(sides.value_bar, value_bar), bar=torch.maximum(sides.bar, bar))
-    right = reverse(twin, scene.cotangents)
-    agrees = _within(right.outputs, sides.truth.outputs, sides.value_bar)
-    return replace(widened, own_operators=agrees and _within(right.value, sides.truth.value, sides.bar))
-
-
-def _with_worst_case(sides: _Sides, flat: FlatSubject) -> _Sides:
+def _with_worst_case(sides: Sides, flat: FlatSubject) -> Sides:
     """Sharper bars, where the subject's own graph has a worst case; a reference may be another graph."""
     scene = sides.scene
     if scene.subject.reference is not None:
@@ -179,11 +94,7 @@ def _with_worst_case(sides: _Sides, flat: FlatSubject) -> _Sides:
     return replace(sides, value_bar=found.value, bar=found.gradient, origins=(found.value_origin, found.origin))
 
 
-def _within(actual: Tensor, truth: Tensor, bar: Tensor) -> bool:
-    return bool(((actual - truth).abs() <= bar).all())
-
-
-def _truth(sides: _Sides, point: Point, first: FirstOrder) -> Estimate:
+def _truth(sides: Sides, point: Point, first: FirstOrder) -> Estimate:
     """The true gradient with the dtype's bar: from an enclosure at this very point, or from the float64 twin."""
     scene = sides.scene
     twin = Estimate(
@@ -205,13 +116,13 @@ def _truth(sides: _Sides, point: Point, first: FirstOrder) -> Estimate:
     )
 
 
-def _origin(sides: _Sides, *, order: int) -> str:
+def _origin(sides: Sides, *, order: int) -> str:
     if sides.origins is not None:
         return sides.origins[order]
     return f"rounding of {sides.name}: Monte Carlo arithmetic, {SAMPLES} samples × {SAFETY:g}"
 
 
-def _value(sides: _Sides) -> Finding:
+def _value(sides: Sides) -> Finding:
     """Compare the outputs; a value of zero is worth a pass."""
     scene, name, truth = sides.scene, sides.name, sides.truth.outputs
     size = float(truth.abs().nan_to_num(0.0, 0.0, 0.0).max()) if truth.numel() else 0.0
@@ -231,7 +142,7 @@ def _value(sides: _Sides) -> Finding:
     return _excused(sides, finding)
 
 
-def _gradients(sides: _Sides, estimate: Estimate) -> list[Finding]:
+def _gradients(sides: Sides, estimate: Estimate) -> list[Finding]:
     """Compare the gradients input by input, by the bars or the policy."""
     scene, name = sides.scene, sides.name
     blocks = {block.name: block for block in scene.flat.blocks}
@@ -253,7 +164,7 @@ def _gradients(sides: _Sides, estimate: Estimate) -> list[Finding]:
     return findings
 
 
-def _excused(sides: _Sides, finding: Finding) -> Finding:
+def _excused(sides: Sides, finding: Finding) -> Finding:
     """What the yardstick changes: where eager code is as far off, a failure or a wide bar says "yardstick weak"."""
     if sides.scene.dtype not in HALVES or finding.outcome not in (Outcome.FAIL, Outcome.INCONCLUSIVE):
         return finding
@@ -272,7 +183,7 @@ def _excused(sides: _Sides, finding: Finding) -> Finding:
     return replace(finding, outcome=Outcome.INCONCLUSIVE, message=f"Yardstick weak: {why}. {finding.message}")
 
 
-def _by_policy(sides: _Sides, finding: Finding, actual: Tensor, truth: Tensor, eager: Tensor | None) -> Finding:
+def _by_policy(sides: Sides, finding: Finding, actual: Tensor, truth: Tensor, eager: Tensor | None) -> Finding:
     """Let the case's policy decide, and say when it could not have failed or compares with too weak a yardstick."""
     policy, precision = sides.policy, finding.precision
     if policy is None or precision is None or not bool(truth.any()):
