@@ -118,7 +118,7 @@ class HalfStorage:
         held = value.to(dtype).to(torch.float64)
         self.overflowed |= bool((held.isinf() & value.isfinite()).any())
         info = torch.finfo(dtype)
-        size = torch.clamp(value.abs() * (info.eps / 2), min=info.smallest_normal * info.eps / 2)
+        size = torch.clamp(value.abs() * (info.eps / 2), min=info.smallest_normal * info.eps / 2).copysign(value)
         return torch.where((held == value) | ~value.isfinite(), 0.0, self._noise(value) * size)
 
     def _noise(self, value: Tensor) -> Tensor:
