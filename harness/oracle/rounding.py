@@ -124,6 +124,10 @@ class PerturbEveryOperation(TorchDispatchMode):
                     self.operations += 1
                     tensor.mul_(self._factors(tensor, unit))
             return result
+        if name in _ELEMENTARY and isinstance(result, Tensor) and result.is_floating_point():
+            # A whole number this small is exact: floor(x) + 1 has no rounding to perturb.
+            whole = (result == result.round()) & (result.abs() <= 1 / unit)
+            return torch.where(whole, result, self._perturbed(result, unit))
         return self._all(result, unit) if isinstance(result, (tuple, list)) else self._perturbed(result, unit)
 
     def operands(self, func: Any, args: tuple[Any, ...], unit: float) -> tuple[Any, ...]:

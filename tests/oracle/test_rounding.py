@@ -136,3 +136,13 @@ def test_code_outside_torch_gets_its_inputs_perturbed() -> None:
 def test_results_that_are_not_finite_have_a_bar() -> None:
     """An infinite result leaves a finite bar, so that it can be told wrong."""
     assert bool(bars(lambda x: x / 0.0, normal(2), F64).isfinite().all())
+
+
+def test_whole_numbers_are_exact() -> None:
+    """Counting up from a rounded-down number rounds nothing, so that it can pick an entry as it does unperturbed."""
+    x = torch.tensor([0.5, 1.5, 2.5], dtype=torch.float64)
+    table = torch.tensor([1.0, 10.0, 100.0, 1000.0, 10000.0], dtype=torch.float64)
+    bars = rounding_bars(
+        lambda x: table[(x.floor() + 1).long()], x, dtypes=(torch.float64,), generator=torch.Generator().manual_seed(0)
+    )
+    assert bool((bars[torch.float64] < 1e-11).all())
