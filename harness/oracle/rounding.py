@@ -3,7 +3,8 @@
 Monte Carlo arithmetic (D. S. Parker, 1997): the computation is repeated in float64 while every floating-point
 operator's result is multiplied by 1 + u·ξ, ξ uniform in (−1, 1), where u is the unit roundoff of the dtype in question.
 Operators that are fused from several roundings also get their operands perturbed, those that accumulate √n-fold for a
-reduction of length n, factorisations n-fold. The spread over a few repetitions, times a safety factor, is the bar of that dtype's result.
+reduction of length n, factorisations n-fold. The spread over a few repetitions, times a safety factor, is the bar of
+that dtype's result.
 
 What it cannot see: roundings inside code that is not torch (then the inputs are perturbed instead); a rounding
 error that happens to need more than the safety factor.
@@ -66,7 +67,8 @@ _ACCUMULATING = _names(
     linalg_vector_norm logsumexp _softmax _log_softmax _softmax_backward_data _log_softmax_backward_data
     native_layer_norm native_layer_norm_backward native_batch_norm native_group_norm _batch_norm_with_update
     _native_batch_norm_legit batch_norm_backward native_batch_norm_backward convolution convolution_backward
-    _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward nll_loss_forward mse_loss scatter_add index_add index_put_ embedding_dense_backward
+    _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention_for_cpu_backward nll_loss_forward
+    mse_loss scatter_add index_add index_put_ embedding_dense_backward
     _cdist_forward _fused_rms_norm _fused_rms_norm_backward"""
 )
 # Factorisations: their backward error is bounded by a multiple of n·u (Higham, Accuracy and Stability of Numerical
