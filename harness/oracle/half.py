@@ -94,7 +94,9 @@ class RoundEveryResult(PerturbEveryOperation):
 
         kernel = ROUNDING_INSIDE.get(name)
         known = None if kernel is None else kernel(self._round, run, *args, **kwargs)
-        return run(*args, **kwargs) if known is None else known
+        if known is None:
+            return run(*args, **kwargs)
+        return known[0] if len(known) == 1 else known
 
     def _round(self, value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Round to the dtype under test, or to another."""

@@ -35,6 +35,24 @@ def batch_norm(round_: Round, run: Callable[..., Any], *args: Any, **kwargs: Any
     return (x * scale.reshape(shape) + shift.reshape(shape), *result[1:])
 
 
+def logsumexp(
+    round_: Round,
+    run: Callable[..., Any],  # noqa: ARG001 - nothing of the kernel itself is needed
+    *args: Any,
+    **kwargs: Any,
+) -> tuple[Any, ...] | None:
+    """Put together from elementary operators, each of which stores what it gives."""
+    x, dims = args[:2]
+    if not bool(x.isfinite().all()):
+        return None
+    keep = bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False))
+    top = x.amax(dims, keepdim=True)
+    terms = round_(round_(x - top).exp())
+    logarithm = round_(round_(terms.sum(dims, keepdim=True)).log())
+    total = logarithm + top
+    return (total if keep else total.sum(dims),)
+
+
 def layer_norm(round_: Round, run: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, ...] | None:
     """Layer norm is (x·r − m·r)·w in float32: over few entries that are alike the difference is all rounding."""
     weight = args[2]
@@ -94,6 +112,7 @@ def flash_attention_backward(
 
 ROUNDING_INSIDE: dict[str, Kernel] = {
     "native_batch_norm": batch_norm,
+    "logsumexp": logsumexp,
     "native_layer_norm": layer_norm,
     "native_layer_norm_backward": layer_norm_backward,
     "_scaled_dot_product_flash_attention_for_cpu": flash_attention,
