@@ -73,7 +73,7 @@ def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, op
     sites: list[Site] = []
     for point in points:
         try:
-            found, drawn, learned = _at_point(subject, point, labels, options, symbolic, want_curves=not curves)
+            found, drawn, learned = _at_point(subject, point, labels, options, symbolic, at_first=not curves)
         except HarnessError:
             raise
         except Exception as reason:  # noqa: BLE001 - the subject's own code may raise anything: that is a finding, not our failure
@@ -98,9 +98,12 @@ def _at_point(
     options: VerifyOptions,
     symbolic: Symbolic | None,
     *,
-    want_curves: bool,
+    at_first: bool,
 ) -> tuple[list[Finding], tuple[Curve, ...], tuple[Site, ...]]:
-    """All checks at one point; a site, for injecting faults, where there is a gradient."""
+    """All checks at one point; a site, for injecting faults, where there is a gradient.
+
+    What is dear and tells no more at a second point (error curves, the worst case of rounding) is had `at_first`.
+    """
     if torch.float64 not in options.dtypes and subject.reference is not None:
         return _only_at_dtypes(subject, point, labels, options), (), ()
     scene = Scene(subject, point, labels)
@@ -126,8 +129,8 @@ def _at_point(
         site = replace(site, second=second.evidence)
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
-            findings += _at_dtype(subject, point, labels, dtype, first, options)
-    return findings, error_curves(scene, first) if want_curves and point.special is None else (), (site,)
+            findings += _at_dtype(subject, point, labels, dtype, first, options, worst_case=at_first)
+    return findings, error_curves(scene, first) if at_first and point.special is None else (), (site,)
 
 
 def _only_at_dtypes(subject: Subject, point: Point, labels: Labels, options: VerifyOptions) -> list[Finding]:
@@ -143,12 +146,19 @@ def _only_at_dtypes(subject: Subject, point: Point, labels: Labels, options: Ver
 
 
 def _at_dtype(
-    subject: Subject, point: Point, labels: Labels, dtype: torch.dtype, first: FirstOrder, options: VerifyOptions
+    subject: Subject,
+    point: Point,
+    labels: Labels,
+    dtype: torch.dtype,
+    first: FirstOrder,
+    options: VerifyOptions,
+    *,
+    worst_case: bool = False,
 ) -> tuple[Finding, ...]:
     """The low-precision checks; a subject that raises there keeps what was found in float64."""
     name = str(dtype).removeprefix("torch.")
     try:
-        return low_precision(subject, point, labels, dtype, first, options.policy)
+        return low_precision(subject, point, labels, dtype, first, options.policy, worst_case=worst_case)
     except HarnessError:
         raise
     except Exception as reason:  # noqa: BLE001 - as in verify_subject: the subject's own code may raise anything

@@ -38,11 +38,13 @@ def low_precision(
     dtype: torch.dtype,
     first: FirstOrder,
     policy: Policy | None = None,
+    *,
+    worst_case: bool = True,
 ) -> tuple[Finding, ...]:
     """Compare value and gradient at a low-precision dtype with the truth at the same numbers.
 
     The float64 rounding bars of `first` serve float32 too, scaled by the ratio of unit roundoffs; coarser dtypes, whose
-    roundings are too large to be linear, get their own.
+    roundings are too large to be linear, get their own. With `worst_case` a bound in balls may make them sharper.
     """
     rounded = rounded_point(point, dtype)
     scene = Scene(subject, rounded, labels, dtype=dtype)
@@ -73,7 +75,8 @@ def low_precision(
         scene=scene, actual=actual, truth=truth, value_bar=bars[0], bar=bars[1], policy=policy,
         yardstick=measured_by(eager, scene.cotangents, actual),
     )  # fmt: skip
-    sides = _with_worst_case(with_own_rounding(sides), flat)
+    sides = with_own_rounding(sides)
+    sides = _with_worst_case(sides, flat) if worst_case else sides
     findings = [_value(sides)]
     findings += [
         scene.finding("gradient dtype", Outcome.FAIL, f"The gradient has another dtype: {fault}.")

@@ -18,7 +18,7 @@ from harness.oracle.flat import FlatSubject
 from harness.oracle.rounding import SAFETY, SAMPLES
 from harness.verify.routes import Gradients
 
-BUDGET = Budget(operations=50_000, seconds=1.0)
+BUDGET = Budget(operations=20_000, seconds=0.5)
 """What the worst case at one point may cost."""
 MANTISSA = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
 
