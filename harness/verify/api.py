@@ -40,6 +40,10 @@ class Verdict:
     findings: tuple[Finding, ...]
     detection_limit: float | None
 
+    def __str__(self) -> str:
+        """Say the verdict in a line; the findings are in `findings`."""
+        return f"{self.name}: {self.outcome.value}: {self.message}"
+
     def raise_if_failed(self) -> None:
         """Raise unless the outcome is PASS.
 
@@ -49,7 +53,7 @@ class Verdict:
         if self.outcome is Outcome.PASS:
             return
         bad = [f for f in self.findings if f.outcome not in (Outcome.PASS, Outcome.SKIPPED)]
-        lines = [f"{self.name}: {self.outcome.value}: {self.message}"]
+        lines = [str(self)]
         lines += [f"  [{f.outcome.value}] {f.check} at {f.point}: {f.message}" for f in bad[:10]]
         if len(bad) > 10:
             lines.append(f"  … and {len(bad) - 10} more")

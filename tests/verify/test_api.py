@@ -340,3 +340,9 @@ def test_a_transposed_gradient_is_a_verdict() -> None:
     verdict = check(lambda x: (x**2).sum(), {"x": normal(2, 3)}, gradient=lambda x: 2 * x.T)
     assert verdict.outcome is Outcome.FAIL
     assert "has shape [3, 2], but x has shape [2, 3]: it is transposed" in verdict.message
+
+
+def test_a_verdict_prints_as_one_line():
+    """Its findings, of which there are dozens, are asked for by name."""
+    verdict = check(torch.sin, {"x": torch.tensor([0.3, 0.4], dtype=torch.float64)}, name="sine", effort="quick")
+    assert str(verdict) == f"sine: pass: {verdict.message}" and "\n" not in str(verdict)
