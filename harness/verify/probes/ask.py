@@ -21,8 +21,11 @@ MARGIN = 64.0
 """Rounding bars granted to another presentation: other strides choose other kernels, which sum in another order."""
 LEAST = 1e-12
 """Smallest relative difference that counts at all."""
+OTHER = 1e-9
+"""Smallest relative difference that counts where the numbers themselves are others than those the bars were found for:
+they may cancel, or amplify, in other ways."""
 GREATEST = 1e-6
-"""Largest relative rounding granted where the numbers themselves are others than those the bars were found for."""
+"""Largest relative rounding granted there."""
 
 Seeds = tuple[Tensor, ...]
 Reseed = Callable[[Seeds], Seeds]
@@ -57,7 +60,7 @@ class Plain:
         width = self.allowed[name]
         width = width[width.isfinite()]
         share = float(width.max()) / size if size and width.numel() else LEAST
-        return torch.full_like(gradient, min(max(share, LEAST), GREATEST) * max(_largest(gradient), size) + 1e-300)
+        return torch.full_like(gradient, min(max(share, OTHER), GREATEST) * max(_largest(gradient), size) + 1e-300)
 
 
 def plain(scene: Scene, first: FirstOrder) -> Plain:

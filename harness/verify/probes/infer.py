@@ -17,8 +17,8 @@ from torch import Tensor
 from harness.case.domains import with_domain
 from harness.case.subject import Input, Point, Subject
 
-SAME = 1e-9
-"""How well numbers must fit a structure to be taken for it."""
+SAME = 1e-6
+"""How well numbers must fit a structure to be taken for it: they may have been float32 once."""
 POSITIVE = 1e-3
 """How far below its smallest entry a positive tensor may go."""
 FEW = 16

@@ -18,7 +18,7 @@ from harness.verify.evidence import rounding_of
 from harness.verify.probes.ask import MARGIN
 from harness.verify.probes.probe import Sitting
 from harness.verify.probes.tally import Tally
-from harness.verify.probes.truth import VARIES, Truth, Twin, scene_at, slopes_nearby, truth_at, twin_at
+from harness.verify.probes.truth import Truth, Twin, scene_at, slopes_nearby, smooth_along, truth_at, twin_at
 from harness.verify.routes import RouteUnavailableError, one_line, reverse
 from harness.verify.scene import Scene, apart, number
 
@@ -305,9 +305,10 @@ def _nearby(scene: Scene, truth: Truth, worst: Disagreement) -> Disagreement | N
     high = near.nan_to_num(-torch.inf, torch.inf, -torch.inf).amax(0)
     slack = (high - low) / 2 + MATERIAL * torch.maximum(low.abs(), high.abs()) + noise
     known = low.isfinite() & high.isfinite() & ~actual.isinf()
-    smooth = high - low <= VARIES * torch.maximum(low.abs(), high.abs()) + noise
+    wrong = known & ~((actual >= low - slack) & (actual <= high + slack))
     # A NaN is no slope at all, but where the function has none either only a reference could say what is due.
-    wrong = known & ~((actual >= low - slack) & (actual <= high + slack)) & (smooth.all() | ~actual.isnan())
+    if bool((wrong & actual.isnan()).any()) and not smooth_along(scene, direction):
+        wrong = wrong & ~actual.isnan()
     if not bool(wrong.any()):
         return None
     place = int(wrong.long().argmax())

@@ -25,7 +25,7 @@ EFFORTS = ("quick", "standard", "thorough")
 NAMED = "named"
 """Effort of a probe that runs only when it is asked for by name."""
 BUDGET_S = {"quick": 0.5, "standard": 2.0, "thorough": 20.0}
-"""Seconds the probes of one subject may take together."""
+"""Seconds of processor time the probes of one subject may take together: a busy machine leaves nothing out."""
 SHARE = 0.5
 """Part of the time left that one probe may use."""
 
@@ -43,13 +43,13 @@ class Sitting:
     fixed: frozenset[str] = frozenset()
     exact: frozenset[str] = frozenset()
     deadline: float | None = None
-    """Reading of `time.perf_counter` after which no new situation is tried; None is never."""
+    """Reading of `time.thread_time` after which no new situation is tried; None is never."""
     memo: MutableMapping[tuple[object, ...], object] = field(default_factory=dict)
 
     @property
     def expired(self) -> bool:
         """Whether the time is used up."""
-        return self.deadline is not None and time.perf_counter() > self.deadline
+        return self.deadline is not None and time.thread_time() > self.deadline
 
     def at_least(self, effort: str) -> bool:
         """Whether to look at least this hard."""

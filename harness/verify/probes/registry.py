@@ -75,7 +75,7 @@ def run_probes(
     """
     skips = {skip.probe: skip for skip in options.skips}
     probes_for(options.effort, skips)  # a skip of a probe that does not exist is misuse
-    deadline = time.perf_counter() + (options.budget_s or BUDGET_S[options.effort])
+    deadline = time.thread_time() + (options.budget_s or BUDGET_S[options.effort])
     wrong = any(finding.outcome is Outcome.FAIL for finding in first.findings)
     day = today or datetime.now(UTC).date()
     for probe in probes_for(options.effort, options.names):
@@ -97,7 +97,7 @@ def run_probe(
     probe: Probe, scene: Scene, first: FirstOrder, options: ProbeOptions, *, deadline: float | None = None
 ) -> Iterator[Finding]:
     """Run one probe; a subject that raises where nothing provided for it is SKIPPED with the reason."""
-    now = time.perf_counter()
+    now = time.thread_time()
     if deadline is not None and now > deadline:
         yield _note(scene, probe, Outcome.SKIPPED, "Left out: the time for probes was used up.")
         return

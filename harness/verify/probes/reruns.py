@@ -28,6 +28,8 @@ RERUNS = {"quick": 20, "standard": 400, "thorough": 2000}
 SECONDS = {"quick": 0.05, "standard": 0.5, "thorough": 3.0}
 PLAIN_RERUNS = 20
 """Reruns of a subject that is an expression: it has no backward of its own."""
+APART = 1e-6
+"""Relative to the largest entry: what no rounding does between two runs of one computation in float64."""
 PER_GRAPH = 4
 """Backwards through one graph before a fresh one is made."""
 
@@ -88,11 +90,11 @@ def _most(scene: Scene, sitting: Sitting) -> int:
 
 
 def _repeat(base: Plain, most: int, seconds: float) -> _Seen:
-    seen, until = _Seen(), time.perf_counter() + seconds
+    seen, until = _Seen(), time.thread_time() + seconds
     names = [block.name for block in base.flat.blocks]
     _note(seen, base.found, base, same=False)
     first_is_right = seen.beyond == 0
-    while seen.runs < most and (seen.runs < PLAIN_RERUNS or time.perf_counter() < until):
+    while seen.runs < most and (seen.runs < PLAIN_RERUNS or time.thread_time() < until):
         named = present(base.flat)
         outputs = base.flat.call(named)
         for left in range(PER_GRAPH - 1, -1, -1):
@@ -120,7 +122,9 @@ def _beyond(base: Plain, name: str, gradient: Tensor | None) -> tuple[float, boo
     """How far an answer is off the judged gradient, and whether that is beyond rounding."""
     value = torch.zeros_like(base.expected[name]) if gradient is None else gradient
     off = (value - base.expected[name]).abs()
-    wrong = ~(off <= base.allowed[name])
+    # The bars were had from runs of the same backward: a race has been at them too.
+    most = APART * base.expected[name].abs().max() if off.numel() else 0.0
+    wrong = ~(off <= base.allowed[name].clamp(max=most))
     return float(off.nan_to_num(torch.inf).max()) if off.numel() else 0.0, bool(wrong.any())
 
 

@@ -26,8 +26,10 @@ COORDINATES = 48
 """Most single coordinates differentiated along."""
 NEARBY = 32
 """Points close by at which slopes are sampled."""
-VARIES = 1e-2
-"""Relative difference of slopes nearby beyond which a function has no gradient at a point."""
+ALIKE = 1e-4
+"""Relative difference of slopes that is none."""
+CLOSER = 16.0
+"""How much closer slopes are sampled a second time: those of a smooth function then differ as much less."""
 CLOSE_BY = 2.0**-13
 """How close they are, relative to the scale of each entry."""
 LOOPED_COORDINATES = 6
@@ -69,9 +71,16 @@ def scene_at(parent: Scene, point: Point) -> Scene:
 def smooth_at(parent: Scene, values: Mapping[str, Tensor]) -> bool:
     """Whether the function has a gradient at the scene's point with some inputs replaced: slopes nearby are alike."""
     scene = scene_at(parent, replace(parent.point, name="probed", values={**parent.point.values, **values}))
-    near, noise = slopes_nearby(scene, random_signs((scene.flat.size,), scene.generator("smooth")))
-    low, high = near.amin(0), near.amax(0)
-    return bool((high - low <= VARIES * torch.maximum(low.abs(), high.abs()) + noise).all())
+    return smooth_along(scene, random_signs((scene.flat.size,), scene.generator("smooth")))
+
+
+def smooth_along(scene: Scene, direction: Tensor) -> bool:
+    """Whether slopes along a direction (N) come together as the points come closer: else there is no gradient."""
+    far, noise = slopes_nearby(scene, direction)
+    close, more_noise = slopes_nearby(scene, direction, closer=CLOSER)
+    wide, narrow = (slopes.amax(0) - slopes.amin(0) for slopes in (far, close))
+    alike = ALIKE * torch.maximum(far.abs().amax(0), close.abs().amax(0))
+    return bool(((narrow <= wide / 4) | (narrow <= alike) | (narrow <= noise + more_noise)).all())
 
 
 def truth_at(scene: Scene, *, noise: Tensor | None = None) -> Truth:
@@ -81,14 +90,14 @@ def truth_at(scene: Scene, *, noise: Tensor | None = None) -> Truth:
     return Truth(directions=directions, axis=axis, found=_along(scene.flat, cotangent, directions, noise))
 
 
-def slopes_nearby(scene: Scene, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Slopes of every output along a direction (N), at points close by on all sides.
+def slopes_nearby(scene: Scene, direction: Tensor, *, closer: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Slopes of every output along a direction (N), at points close by on all sides, `closer` times closer than usual.
 
     Returns:
         NEARBY × M slopes, NaN where the function is not finite, and what rounding may do to each (M).
     """
     flat, generator = scene.flat, scene.generator("nearby points")
-    reach = CLOSE_BY * float(flat.x.abs().max().clamp(max=1.0)) or CLOSE_BY
+    reach = (CLOSE_BY * float(flat.x.abs().max().clamp(max=1.0)) or CLOSE_BY) / closer
     step = reach / 1024
     away = random_signs((NEARBY, flat.size), generator) * scales(flat.x) * reach
     points = flat.x + away
