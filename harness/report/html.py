@@ -140,6 +140,8 @@ def glossary() -> list[tuple[str, str]]:
         ("bar", "Half-width of what is known about a number: truncation, rounding, spread. Not a chosen tolerance."),
         ("resolution", "Smallest relative error that a comparison could have noticed."),
         ("detection limit", "Smallest fault, put into the gradient on purpose, that the checks were seen to catch."),
+        ("detection power", "How many of the faults put into a gradient on purpose the checks of a case notice."),
+        ("equivalent", "A fault that changes nothing for a case, such as the transpose of a symmetric gradient."),
         ("digits", "Decimal digits to which two results agree."),
         ("ULP", "Unit in the last place: the distance between neighbouring numbers of a format around the truth."),
         ("certified", "Held against an enclosure: the truth lies within value·(1 ± 2⁻ᵇ), proved and not estimated."),
