@@ -37,7 +37,7 @@ class ProbeOptions:
         skips: probes left out.
         fixed: named sizes that no probe may vary.
         exact: inputs given as tensors, of which nothing is declared.
-        budget_s: seconds for all probes of a subject together; None is by effort.
+        budget_s: seconds of processor time for all probes of a subject together; None is by effort.
         memo: what oracles found at probes' points; shared options probe a changed backward of one function cheaply.
     """
 
