@@ -77,10 +77,31 @@ def gather(scene: Scene, symbolic: Symbolic | None, options: VerifyOptions) -> E
     """
     value_bar, bar = rounding_of(scene.flat, scene.cotangents, scene.generator("rounding"))
     oracles, ladder, findings = _oracles(scene, symbolic, value_bar, options)
+    oracles[0] = unless_refuted(oracles[0], next((one for one in oracles if one.rigorous), None))
     return Evidence(
         oracles=tuple(oracles), bar=bar, value_bar=value_bar, ladder=ladder, findings=tuple(findings),
         about_analytic=tuple(_analytic_against_truth(scene, oracles)),
     )  # fmt: skip
+
+
+def unless_refuted(differences: Estimate, enclosure: Estimate | None) -> Estimate:
+    """Silence differences where an enclosure refutes them: neither asks the backward, and one is rigorous.
+
+    Features far narrower than the point's last digits (x**1000000007 at 1) are beyond any ladder of steps.
+
+    Args:
+        differences: gradients (C × N), or their projections along its `directions`.
+        enclosure: whole gradients (C × N); None, or one of another kind, silences nothing.
+    """
+    if enclosure is None or not enclosure.rigorous or enclosure.directions is not None or has_kink(enclosure):
+        return differences
+    value, bar = enclosure.value, enclosure.bar
+    if differences.directions is not None:
+        value, bar = value @ differences.directions.T, bar @ differences.directions.abs().T
+    refuted = (differences.value - value).abs() > differences.bar + bar
+    if has_kink(differences) or not bool(refuted.any()):
+        return differences
+    return replace(differences, bar=torch.where(refuted, torch.inf, differences.bar))
 
 
 def rounding_of(

@@ -21,7 +21,7 @@ from harness.oracle.ladder import UNIT_ROUNDOFF, scales, slopes
 from harness.oracle.rounding import FUSED, SAFETY, SAMPLES, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import Comparison, compare
-from harness.verify.evidence import BALL_OPERATIONS, BALL_SECONDS
+from harness.verify.evidence import BALL_OPERATIONS, BALL_SECONDS, unless_refuted
 from harness.verify.first import FirstOrder
 from harness.verify.routes import (
     RouteUnavailableError,
@@ -84,7 +84,7 @@ def second_order(scene: Scene, first: FirstOrder, *, certify: bool = True) -> Se
     evidence = SecondEvidence(
         directions=directions,
         bar=bar,
-        expected=(ladder,) if certificate is None else (ladder, certificate),
+        expected=(ladder,) if certificate is None else (unless_refuted(ladder, certificate), _placed(certificate)),
         size=0.0 if first.gradient is None else float(first.gradient[0].abs().max()),
         why_not_certified=why_not,
     )
@@ -162,11 +162,15 @@ def _certificate(scene: Scene, directions: Tensor) -> tuple[Estimate | None, str
 
     budget = Budget(operations=BALL_OPERATIONS, coordinate_operations=BALL_OPERATIONS // 2, seconds=BALL_SECONDS)
     try:
-        found = ball_hessian_products(scene.flat, scene.cotangents[0], directions, budget=budget)
+        return ball_hessian_products(scene.flat, scene.cotangents[0], directions, budget=budget), None
     except NotCertifiedError as reason:
         return None, str(reason)
-    whole = torch.eye(scene.flat.size, dtype=torch.float64)
-    return replace(found, directions=whole if found.directions is None else found.directions), None
+
+
+def _placed(products: Estimate) -> Estimate:
+    """Whole products as products along the axes."""
+    axes = torch.eye(products.value.shape[-1], dtype=torch.float64)
+    return products if products.directions is not None else replace(products, directions=axes)
 
 
 def _ladder(scene: Scene, directions: Tensor, *, noise: Tensor | None) -> Estimate:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import harness
 from harness.case.subject import Input, Point, Subject
 from harness.oracle.symbolic import Symbolic
 from harness.records import Finding, Outcome
@@ -127,3 +128,13 @@ def test_an_accumulation_that_differs_is_told() -> None:
 
     outcomes = {f.check: f.outcome for f in first_of(lambda x: Counting.apply(x)).findings}
     assert outcomes["accumulation over two backwards"] is Outcome.FAIL
+
+
+def test_finite_differences_that_an_enclosure_refutes_are_silent() -> None:
+    """x**1000000007 at 1 is steeper than any step can show; its gradient is certified, and no false alarm is raised."""
+    verdict = harness.check(
+        lambda x: x**1000000007, {"x": torch.tensor([1.0], dtype=torch.float64)}, name="steep", effort="quick"
+    )
+    assert verdict.outcome is not Outcome.PASS  # quick asks for no certificate, and differences alone are misled
+    certified = harness.check(lambda x: x**1000000007, {"x": torch.tensor([1.0], dtype=torch.float64)}, name="steep")
+    assert not [finding for finding in certified.findings if finding.outcome is Outcome.FAIL]
