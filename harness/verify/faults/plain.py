@@ -99,6 +99,8 @@ def _largest(gradient: Tensor) -> Tensor:
 def _without_tail(gradient: Tensor, _: Tensor) -> Tensor:
     """Zero what lies past the largest block, a power of two shorter than the last axis."""
     length = gradient.shape[-1]
+    if length < 2:
+        return gradient
     block = 1 << ((length - 1).bit_length() - 1)
     return _masked(gradient, torch.arange(length, device=gradient.device) < block)
 
