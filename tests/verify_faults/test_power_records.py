@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 
 import harness
+from harness import cli
 from harness.records import Catch, DetectionPower, Outcome, Run, Survivor, VerifyRecord
 from harness.report.html import render_html
 from harness.report.power import power_frame, power_summary
@@ -119,3 +121,18 @@ def test_the_page_shows_the_matrix(made: Run) -> None:
     assert "run-power" in page
     assert "zero (&lt;b&gt;x&lt;/b&gt;)" in page
     assert "<b>x</b>" not in page
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`harness power PATH -k NAME` runs the case in a worker, prints the matrix, writes the report and ends with 0."""
+    (tmp_path / "cases.yaml").write_text(f"{SQUARE}---\n{CUBE}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["harness", "power", "cases.yaml", "-k", "square", "-j", "1", "--out", "out"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    printed = capsys.readouterr().out
+    assert (ended.value.code or 0) == 0
+    assert "power square" in printed
+    assert "Detection power 100.0%" in printed
+    assert "probe values" in printed
+    assert "Injected faults" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
