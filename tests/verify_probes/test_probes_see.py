@@ -17,6 +17,7 @@ from harness.case.subject import Input, Subject
 from harness.records import Finding, Outcome
 from harness.verify.first import first_order
 from harness.verify.options import ProbeOptions, VerifyOptions
+from harness.verify.probes import transforms
 from harness.verify.probes.registry import run_probes
 from harness.verify.scene import Labels, Scene
 
@@ -235,3 +236,18 @@ def test_right_subjects_with_kinks_and_ties_pass(fn: Callable[[Tensor], Tensor])
     """Where a function has no gradient, any slope like those nearby is right: no false alarm at ties and kinks."""
     found = probed(fn, "values", "layouts", "cotangents")
     assert not [f.message for f in found if f.outcome is Outcome.FAIL]
+
+
+def test_vmap_sees_a_batch_that_is_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where both of PyTorch's vmaps return the first row for every row, the second row fails."""
+    right = transforms._batched
+    monkeypatch.setattr(transforms, "_batched", lambda base, *, newer: 3 * right(base, newer=newer)[:1])
+    (fault, passed) = probed(SQUARE, "vmap")
+    assert (fault.outcome, passed.outcome) == (Outcome.FAIL, Outcome.PASS)
+    assert "batched by vmap (row 1 of the batch)" in fault.message
+
+
+def test_vmap_does_not_blame_a_subject_for_pytorch() -> None:
+    """torch.func's batching rule for cdist is wrong; the older one is right, and so is the subject."""
+    found = probed(lambda x: torch.cdist(x, 2 * x + 1), "vmap")
+    assert Outcome.FAIL not in {f.outcome for f in found}
