@@ -162,6 +162,27 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
     return torch.stack(rows).detach().to("cpu", torch.float64)
 
 
+def cotangent_products(flat: FlatSubject, cotangent: Tensor, direction: Tensor) -> Tensor:
+    """Double backward to the cotangent: slopes (M) of ⟨direction, gradient⟩ along its entries, which are J·direction.
+
+    What flows here is what a layer's upstream neighbours get from a gradient penalty.
+    """
+    x = flat.x.clone().requires_grad_(True)
+    outputs = flat.outputs(x)
+    if not outputs.requires_grad:
+        raise RouteUnavailableError("the result is detached from every input")
+    seed = cotangent.to(outputs.dtype).to(outputs.device).clone().requires_grad_(True)
+    try:
+        (first,) = torch.autograd.grad(outputs, x, seed, create_graph=True)
+        if not first.requires_grad or _refuses(first):
+            raise RouteUnavailableError("its backward cannot be differentiated")
+        (slopes,) = torch.autograd.grad(first, seed, direction.to(first.dtype).to(first.device), allow_unused=True)
+    except RuntimeError as reason:
+        raise RouteUnavailableError(one_line(reason)) from reason
+    found = torch.zeros_like(seed) if slopes is None else slopes
+    return found.detach().to("cpu", torch.float64)
+
+
 def _refuses(result: Tensor) -> bool:
     """Whether a graph holds a node that raises when reached: autograd.grad goes around those that lead to no input."""
     waiting, seen = [result.grad_fn], set()

@@ -25,6 +25,7 @@ from harness.verify.evidence import BALL_OPERATIONS, BALL_SECONDS, unless_refute
 from harness.verify.first import FirstOrder
 from harness.verify.routes import (
     RouteUnavailableError,
+    cotangent_products,
     flat_gradient_function,
     forward_over_reverse,
     hessian_products,
@@ -88,7 +89,11 @@ def second_order(scene: Scene, first: FirstOrder, *, certify: bool = True) -> Se
         size=0.0 if first.gradient is None else float(first.gradient[0].abs().max()),
         why_not_certified=why_not,
     )
-    findings = (*judge_second(scene, products, evidence), *_against_forward(scene, products, evidence))
+    findings = (
+        *judge_second(scene, products, evidence),
+        *_against_forward(scene, products, evidence),
+        *_through_the_cotangent(scene, directions[0], first),
+    )
     return SecondOrder(findings=findings, evidence=evidence)
 
 
@@ -150,6 +155,35 @@ def _against_forward(scene: Scene, products: Tensor, evidence: SecondEvidence) -
         yield scene.finding(check, Outcome.SKIPPED, f"No forward over reverse mode: {reason}.", order=2)
         return
     yield _finding(scene, check, found, "H·d by double backward", "forward over reverse mode", ROUNDING_ORIGIN)
+
+
+def _through_the_cotangent(scene: Scene, direction: Tensor, first: FirstOrder) -> Iterator[Finding]:
+    """Double backward to the upstream gradient against the function's own slopes: both are J·direction."""
+    check = "double backward through the cotangent"
+    flat, cotangent, what = scene.flat, scene.cotangents[0], "J·d by double backward through the cotangent"
+    scaled = direction / direction.abs().max()
+
+    def compute(x: Tensor) -> Tensor:
+        return cotangent_products(flat.at(x), cotangent, scaled)
+
+    try:
+        actual = compute(flat.x)
+        bar = rounding_bars(compute, flat.x, dtypes=(torch.float64,), generator=scene.generator("cotangent bars"))
+    except RouteUnavailableError as reason:
+        yield scene.finding(check, Outcome.SKIPPED, f"No double backward through the cotangent: {reason}.", order=2)
+        return
+    low, high = domain_of(flat)
+    level = UNIT_ROUNDOFF * scene.value.abs() if first.value_bar is None else first.value_bar / SAFETY
+    ladder = slopes(flat.batch, flat.x, scaled[None], floor=level, low=low, high=high, most_steps=MOST_DIRECTION_STEPS)
+    if bool((ladder.kink | ladder.jump).any()):
+        yield scene.finding(check, Outcome.SKIPPED, "The function has a kink along the direction.", order=2)
+        return
+    found = compare(
+        actual, ladder.value[0], bar[torch.float64] + ladder.bar[0], required=scene.required(2),
+        zero_scale=max(float(scene.value.abs().max()), 1e-300),
+    )  # fmt: skip
+    origin = f"ladder: {ladder.steps.shape[1]} steps along a dense direction"
+    yield replace(_finding(scene, check, found, what, "finite differences", origin), independent=True)
 
 
 def _certificate(scene: Scene, directions: Tensor) -> tuple[Estimate | None, str | None]:

@@ -100,3 +100,40 @@ def test_long_inputs_are_projected() -> None:
     x = torch.randn(1000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = second_of(lambda x: x.sin().sum(), x)
     assert found["double backward ~ differences of gradients"].outcome is Outcome.PASS
+
+
+class SineBackward(torch.autograd.Function):
+    """g·cos x, whose own backward forgets the upstream gradient g."""
+
+    @staticmethod
+    def forward(ctx: Any, upstream: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(upstream, x)
+        return upstream * x.cos()
+
+    @staticmethod
+    def backward(ctx: Any, p: Tensor) -> tuple[None, Tensor]:
+        upstream, x = ctx.saved_tensors
+        return None, -p * upstream * x.sin()
+
+
+class ForgetfulSine(torch.autograd.Function):
+    """sin x, right in both orders with respect to x alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.sin()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> Tensor:
+        result: Tensor = SineBackward.apply(upstream, *ctx.saved_tensors)
+        return result
+
+
+def test_double_backward_reaches_the_upstream_gradient() -> None:
+    """A double backward that drops the path to the cotangent fails, though the Hessian it gives is right."""
+    inputs = {"x": X}
+    wrong = check(ForgetfulSine.apply, inputs, name="forgetful")
+    failing = {finding.check for finding in wrong.findings if finding.outcome is Outcome.FAIL}
+    assert failing == {"double backward through the cotangent"}
+    assert check(torch.sin, inputs).outcome is Outcome.PASS
