@@ -125,7 +125,7 @@ def _never_seen(findings: list[Finding]) -> list[str]:
 
 
 def _cannot_fail(findings: list[Finding]) -> Finding | None:
-    """A finding of an input and dtype whose declared policy could have failed at no point tried; None if there is none."""
+    """A finding of an input and dtype whose declared policy could fail at no point tried; None if there is none."""
     judged = [f for f in findings if f.precision is not None and f.precision.policy is not None]
     able = {(f.input, f.dtype) for f in judged if f.outcome is not Outcome.VACUOUS}
     return next((f for f in judged if (f.input, f.dtype) not in able), None)

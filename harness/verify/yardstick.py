@@ -45,7 +45,7 @@ def measured_by(eager: FlatSubject | None, cotangents: Tensor, actual: Gradients
 
 
 def torch_steps(flat: FlatSubject, cotangents: Tensor) -> tuple[Step, ...] | None:
-    """The rounding operators of a subject made of torch's own alone, in its dtype and no coarser one; None otherwise."""
+    """The rounding operators of a subject made of torch's own alone, in its dtype and none coarser; None otherwise."""
     if _has_own_backward(flat):
         return None
     steps = watch(lambda: reverse(flat, cotangents), rounding_operator)
