@@ -17,7 +17,7 @@ from harness.oracle.analytic import output_cotangents
 from harness.oracle.flat import FlatSubject
 from harness.verify.faults.injection import Injection
 from harness.verify.faults.plain import partner
-from harness.verify.probes.kinds import KINDS, allowed, made
+from harness.verify.probes.kinds import KINDS, allowed, draw_name, made
 from harness.verify.routes import leaves
 from harness.verify.scene import Scene
 
@@ -110,7 +110,10 @@ def _subset(injection: Injection, scene: Scene) -> None:
 def _twice(injection: Injection, scene: Scene) -> None:
     named = leaves(scene.flat)
     other = partner(scene.subject, scene.point, injection.target)
-    if other is not None:
+    specs = scene.subject.inputs
+    if other is None or draw_name(specs[other]) != draw_name(specs[injection.target]):
+        return  # inputs that are drawn unlike each other are not for one tensor
+    if allowed(named[injection.target].detach(), specs[other]):
         named[other] = named[injection.target]
         _backward(injection, scene, named=named)
 
