@@ -124,7 +124,7 @@ def _at_point(
     findings = [*explain(scene, first.findings, first.evidence), *check_claims(scene, first)]
     site = Site(scene=scene, first=first)
     if 2 in options.orders and first.gradient is not None and point.special is None:
-        second = second_order(scene, first, certify=options.certify)
+        second = second_order(scene, first, certify=options.certify, at_first=at_first)
         findings += second.findings
         site = replace(site, second=second.evidence)
     for dtype in options.dtypes:

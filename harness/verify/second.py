@@ -63,8 +63,11 @@ class SecondOrder:
     evidence: SecondEvidence | None = None
 
 
-def second_order(scene: Scene, first: FirstOrder, *, certify: bool = True) -> SecondOrder:
-    """Run the second-order checks on ⟨cotangent, outputs⟩ for the first cotangent."""
+def second_order(scene: Scene, first: FirstOrder, *, certify: bool = True, at_first: bool = True) -> SecondOrder:
+    """Run the second-order checks on ⟨cotangent, outputs⟩ for the first cotangent.
+
+    `certify` asks for enclosures; what tells no more at a second point is done `at_first` alone.
+    """
     flat, cotangent = scene.flat, scene.cotangents[0]
     if first.kinked:
         message = "There is no second derivative: the function has a kink or a jump here."
@@ -92,7 +95,7 @@ def second_order(scene: Scene, first: FirstOrder, *, certify: bool = True) -> Se
     findings = (
         *judge_second(scene, products, evidence),
         *_against_forward(scene, products, evidence),
-        *_through_the_cotangent(scene, directions[0], first),
+        *(_through_the_cotangent(scene, directions[0], first) if at_first else ()),
     )
     return SecondOrder(findings=findings, evidence=evidence)
 

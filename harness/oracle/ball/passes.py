@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from flint import acb, acb_series, arb, arb_series
@@ -50,6 +51,19 @@ class Taylor:
     tied: bool
 
 
+_KNOWN: WeakKeyDictionary[FlatSubject, tuple[Interpreter, tuple[str, ...], int]] = WeakKeyDictionary()
+"""Graphs of subjects at points that are still looked at: tracing one costs more than most passes through it."""
+
+
+def _interpreter(flat: FlatSubject) -> tuple[Interpreter, tuple[str, ...], int]:
+    """A subject's graph at a point, ready to be interpreted, with its inputs' names and the number of its outputs."""
+    if flat not in _KNOWN:
+        subject = replace(flat.subject, function=flat.call, intermediates=None)
+        module, names, outputs = lower(subject, Point(name="ball", values=flat.values, sizes={}, seed=None))
+        _KNOWN[flat] = (Interpreter(module), names, outputs)
+    return _KNOWN[flat]
+
+
 class Passes:
     """A subject's graph in ball arithmetic at one point.
 
@@ -62,10 +76,7 @@ class Passes:
     """
 
     def __init__(self, flat: FlatSubject, work: Work) -> None:
-        subject = replace(flat.subject, function=flat.call, intermediates=None)
-        point = Point(name="ball", values=flat.values, sizes={}, seed=None)
-        module, self._names, self._outputs = lower(subject, point)
-        self._interpreter = Interpreter(module)
+        self._interpreter, self._names, self._outputs = _interpreter(flat)
         self._flat, self._work = flat, work
         self._inputs = {
             name: value if is_integral(value) else from_tensor(value) for name, value in flat.values.items()
