@@ -116,8 +116,8 @@ FAULTS: dict[str, Fault] = {
         lambda x: x**2, lambda g, x: 2 * g * x, lambda g, x: (2 * g.float() * x.float()).double(), (X,)
     ),
     "rounded before a cancelling subtraction": Fault(
-        lambda x: -x.log_softmax(0)[0], lambda g, x: g * (x.softmax(0) - torch.eye(3).double()[0]),
-        lambda g, x: g * (x.softmax(0).bfloat16().double() - torch.eye(3).double()[0]),
+        lambda x: -x.log_softmax(0)[0], lambda g, x: g * (x.softmax(0) - torch.eye(len(x)).double()[0]),
+        lambda g, x: g * (x.softmax(0).bfloat16().double() - torch.eye(len(x)).double()[0]),
         (torch.tensor([9.0, 1.0, 0.0], dtype=torch.float64),),
     ),
     "an absolute value that forgets its sign": Fault(
