@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from harness.case.domains import with_domain
+from harness.case.domains import MODULE_DRAW, with_domain
+from harness.case.draws import parse_draw
 from harness.case.points import draw_points
 from harness.case.subject import Input, Point, Subject, Tensors
 from harness.case.trust import Trust
@@ -156,7 +157,9 @@ def _inputs(inputs: Mapping[str, Any]) -> tuple[dict[str, Input], dict[str, Tens
     dtypes = [torch.float64]
     for key, value in inputs.items():
         if isinstance(value, Input):
-            specs[key] = with_domain(value)
+            spec = with_domain(value)
+            drawn_whole = spec.value is None and spec.draw != MODULE_DRAW and parse_draw(spec.draw).integral
+            specs[key] = replace(spec, grad=False) if drawn_whole else spec  # whole numbers have no gradient
             continue
         try:
             tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)

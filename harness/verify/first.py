@@ -24,6 +24,7 @@ from harness.verify.options import VerifyOptions
 from harness.verify.routes import (
     Gradients,
     RouteUnavailableError,
+    SecondBackwardError,
     backward,
     forward_products,
     one_line,
@@ -142,6 +143,11 @@ def _other_reverse_routes(scene: Scene, gradients: Gradients, bar: Tensor) -> It
     )
     try:
         once, twice = backward(scene.flat, first)
+    except RouteUnavailableError as reason:
+        yield scene.finding(".backward() ~ autograd.grad", Outcome.SKIPPED, f"No second backward: {reason}.")
+    except SecondBackwardError as reason:
+        message = f"The second backward over one graph raises {reason}: does the first one free what it saved?"
+        yield scene.finding("accumulation over two backwards", Outcome.FAIL, message)
     except RuntimeError as reason:
         yield scene.finding(".backward() ~ autograd.grad", Outcome.FAIL, f".backward() raised: {one_line(reason)}")
     else:

@@ -26,6 +26,10 @@ with warnings.catch_warnings():
     import_module("torch._decomp.decompositions_for_jvp")
 
 
+class SecondBackwardError(Exception):
+    """A backward works once alone though its graph is kept; the message is what it raised, shortened to one line."""
+
+
 class RouteUnavailableError(Exception):
     """This route cannot be taken for this subject; the message is PyTorch's reason, shortened to one line."""
 
@@ -87,16 +91,25 @@ def _flat_gradient(
 
 def reverse(flat: FlatSubject, cotangents: Tensor) -> Gradients:
     """Gradients by `torch.autograd.grad` for C cotangents (C × M), from one forward pass."""
-    rows, overwrites = [], False
+    rows: list[Gradients] = []
+    overwrites = False
     named = leaves(flat)
     outputs = _outputs_with_history(flat, named)
     for left, cotangent in zip(range(len(cotangents) - 1, -1, -1), cotangents, strict=True):
         seeds = output_cotangents(flat, outputs, cotangent)
         active = [(output, seed) for output, seed in zip(outputs, seeds, strict=True) if output.requires_grad]
         wanted = [named[block.name] for block in flat.blocks]
-        found = torch.autograd.grad(
-            [o for o, _ in active], wanted, [s for _, s in active], allow_unused=True, retain_graph=left > 0
-        )
+        try:
+            found = torch.autograd.grad(
+                [o for o, _ in active], wanted, [s for _, s in active], allow_unused=True, retain_graph=left > 0
+            )
+        except Exception:
+            if not rows:
+                raise
+            # A graph that can be used once alone is a fault, which `backward` tells: the others get their own.
+            rest = reverse(flat, cotangents[len(rows) :])
+            value = torch.cat([_stack(rows).value, rest.value])
+            return replace(_stack(rows), value=value, overwrites_cotangent=overwrites or rest.overwrites_cotangent)
         by_name = dict(zip((b.name for b in flat.blocks), found, strict=True))
         rows.append(_flat_gradient(flat, named, outputs, by_name))
         given = output_cotangents(flat, outputs, cotangent)
@@ -105,7 +118,11 @@ def reverse(flat: FlatSubject, cotangents: Tensor) -> Gradients:
 
 
 def backward(flat: FlatSubject, cotangent: Tensor) -> tuple[Gradients, Gradients]:
-    """Gradients by `.backward()` into `.grad`: after one call, and accumulated after a second on the same graph."""
+    """Gradients by `.backward()` into `.grad`: after one call, and accumulated after a second on the same graph.
+
+    Raises:
+        SecondBackwardError: the first call worked and the second raised.
+    """
     named = leaves(flat)
     outputs = _outputs_with_history(flat, named)
     seeds = output_cotangents(flat, outputs, cotangent)
@@ -114,7 +131,14 @@ def backward(flat: FlatSubject, cotangent: Tensor) -> tuple[Gradients, Gradients
     for last in (False, True):
         # The engine may hand a view of a seed on as the gradient, and add the second gradient into it: give it copies.
         copies = [seed.clone() for _, seed in active]
-        torch.autograd.backward([o for o, _ in active], copies, retain_graph=not last)
+        try:
+            torch.autograd.backward([o for o, _ in active], copies, retain_graph=not last)
+        except Exception as reason:
+            if "donated buffers" in str(reason):  # how torch.compile says that it was promised one backward
+                raise RouteUnavailableError(one_line(reason)) from reason
+            if last:
+                raise SecondBackwardError(one_line(reason)) from reason
+            raise
         results.append(_flat_gradient(flat, named, outputs, {b.name: named[b.name].grad for b in flat.blocks}))
     return results[0], results[1]
 

@@ -1,7 +1,8 @@
 """Other upstream gradients: other layouts of the same numbers, and numbers for which linearity tells the answer.
 
 Sees: an upstream gradient read with the wrong strides; one that is clipped, clamped or used only by its sign or first
-row; a backward that fails when some outputs are not used; a zero upstream gradient that gives something.
+row; another path for ones; a backward that fails when some outputs are not used; a zero upstream gradient that gives
+something.
 Cannot see: an upstream gradient that is ignored in a way linear in it (the oracles see that); scalar outputs have no
 layout.
 """
@@ -86,7 +87,7 @@ def _bounds(base: Plain, expected: Gradients, factor: float = 1.0) -> tuple[dict
 
 
 def _linear(tally: Tally, scene: Scene, base: Plain) -> None:
-    """Scaled, split and zero upstream gradients."""
+    """Scaled, split and zero upstream gradients, and ones."""
     for scale in SCALES:
         found = ask(base.flat, present(base.flat), scale * base.cotangent)
         expected = {name: scale * value for name, value in base.expected.items()}
@@ -101,21 +102,37 @@ def _linear(tally: Tally, scene: Scene, base: Plain) -> None:
     nothing = {name: torch.zeros_like(value) for name, value in base.expected.items()}
     tally.compare("the upstream gradient is zero", found, nothing, base.allowed)
     if not scene.scalar:
-        _split(tally, scene, base)
+        keep = random_signs(tuple(base.cotangent.shape), scene.generator("split cotangent")) > 0
+        keep[0], keep[-1] = True, False
+        _split(tally, base, keep)
+        _ones(tally, base, keep)
 
 
-def _split(tally: Tally, scene: Scene, base: Plain) -> None:
+def _split(tally: Tally, base: Plain, keep: Tensor) -> None:
     """Split the upstream gradient in two by entries; the two answers add up to the whole one."""
-    keep = random_signs(tuple(base.cotangent.shape), scene.generator("split cotangent")) > 0
-    keep[0] = True
-    parts = [ask(base.flat, present(base.flat), base.cotangent * mask) for mask in (keep, ~keep)]
+    allowed = {name: 2 * value for name, value in base.allowed.items()}
+    situation = "the upstream gradient is split into two that add up to it"
+    total = _added(base, base.cotangent, keep)
+    tally.compare(situation, total, dict(base.expected), allowed, absent=base.found)
+
+
+def _ones(tally: Tally, base: Plain, keep: Tensor) -> None:
+    """An upstream gradient of ones, which a sum over the outputs gives and some backwards take for a scalar loss."""
+    ones = torch.ones_like(base.cotangent)
+    expected = _added(base, ones, keep)
+    found = ask(base.flat, present(base.flat), ones)
+    numbers, allowed = _bounds(base, expected, 2.0)
+    tally.compare("the upstream gradient is 1 everywhere", found, numbers, allowed, absent=expected)
+
+
+def _added(base: Plain, cotangent: Tensor, keep: Tensor) -> Gradients:
+    """The sum of the answers for two parts of an upstream gradient; None where both are."""
+    parts = [ask(base.flat, present(base.flat), cotangent * mask) for mask in (keep, ~keep)]
     total: dict[str, Tensor | None] = {}
     for name, plain_part in base.expected.items():
         known = [gradient for part in parts if (gradient := part[name]) is not None]
         total[name] = sum(known, torch.zeros_like(plain_part)) if known else None
-    allowed = {name: 2 * value for name, value in base.allowed.items()}
-    situation = "the upstream gradient is split into two that add up to it"
-    tally.compare(situation, total, dict(base.expected), allowed, absent=base.found)
+    return total
 
 
 def _one_output_at_a_time(tally: Tally, base: Plain, outputs: Seeds) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.oracle.analytic import output_cotangents
+from harness.oracle.flat import FlatSubject
 from harness.records import Finding
 from harness.verify.first import FirstOrder
 from harness.verify.probes.ask import CutError, derive, present
@@ -60,6 +61,16 @@ def overwritten_by_forward(scene: Scene) -> tuple[str, ...]:
     with torch.no_grad():
         scene.flat.call(named)
     return _overwritten(scene, before, versions, named)
+
+
+def spoiled(scene: Scene) -> tuple[str, ...]:
+    """Names of inputs that making a scene overwrote: its own numbers are compared with those of its point.
+
+    Cheap where nothing was: the subject is called once more only to tell a silent write from an open one.
+    """
+    fresh = FlatSubject(scene.subject, scene.point, dtype=scene.dtype, device=scene.labels.device)
+    kept = all(same_bytes(value, fresh.values[name]) for name, value in scene.flat.values.items())
+    return () if kept and same_bytes(scene.flat.x, fresh.x) else overwritten_by_forward(scene)
 
 
 def same_bytes(a: Tensor, b: Tensor) -> bool:

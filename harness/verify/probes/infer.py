@@ -9,7 +9,7 @@ finite, and the probe says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -50,7 +50,15 @@ def declared(subject: Subject, point: Point, exact: frozenset[str]) -> Declared:
             continue
         shape = tuple(_axis(size, sizes) for size in point.values[name].shape)
         inputs[name] = guess(spec, point.values[name], shape)
+    # What is declared beside tensors of the same size goes along with them.
+    inputs = {name: spec if spec.value is not None else _shared(spec, sizes) for name, spec in inputs.items()}
     return Declared(inputs=inputs, sizes=sizes, guessed=exact)
+
+
+def _shared(spec: Input, sizes: Mapping[str, int]) -> Input:
+    """A declaration whose sizes written as numbers take the names of tensors' axes of those sizes."""
+    shape = tuple(f"axis{size}" if f"axis{size}" in sizes else size for size in spec.shape)
+    return replace(spec, shape=shape)
 
 
 def _axis(size: int, sizes: dict[str, int]) -> str | int:

@@ -16,6 +16,7 @@ from harness.oracle.flat import FlatSubject, real_vector
 from harness.oracle.rounding import SAFETY
 from harness.verify.evidence import rounding_of
 from harness.verify.probes.ask import MARGIN
+from harness.verify.probes.effects import spoiled
 from harness.verify.probes.probe import Sitting
 from harness.verify.probes.tally import Tally
 from harness.verify.probes.truth import Truth, Twin, scene_at, slopes_nearby, smooth_along, truth_at, twin_at
@@ -75,6 +76,9 @@ def judge_at(
         scene = scene_at(parent, point)
     except Exception as reason:  # noqa: BLE001 - the subject's own code may raise anything at values it was not given
         tally.refuse(situation, f"it raises {one_line(reason)}")
+        return
+    if names := spoiled(scene):
+        tally.fail(f"The forward overwrites its input {names[0]} when {situation}.", input=names[0])
         return
     if not bool(scene.value.isfinite().all() & real_vector(list(scene.flat.values.values())).isfinite().all()):
         tally.refuse(situation, "the value is not finite there")
@@ -226,7 +230,7 @@ def _look_again(tally: Tally, spot: Spot, reference: Tensor | None) -> None:
     truth = truth_at(scene, noise=torch.where(value_bar.isfinite(), value_bar, 0.0) / SAFETY)
     worst = _worst(gradient, truth, bar)
     if worst is not None:
-        worst = _nearby(scene, truth, worst)
+        worst = _nearby(scene, truth, worst, value_bar, bar)
     if worst is None:
         if reference is None or truth.kinked or not _unlike(tally, spot, reference):
             tally.refuse(spot.situation, "finite differences cannot tell there")
@@ -286,11 +290,14 @@ def _blind(truth: Truth) -> bool:
     return not bool((width[~truth.found.kink] <= 1e-2 * size).all() if size > 0 else width.isfinite().all())
 
 
-def _nearby(scene: Scene, truth: Truth, worst: Disagreement) -> Disagreement | None:
+def _nearby(
+    scene: Scene, truth: Truth, worst: Disagreement, value_bar: Tensor, gradient_bar: Tensor
+) -> Disagreement | None:
     """The same disagreement in one output alone, held against the slopes at points close by.
 
     Where the function has no gradient (at ties, at kinks) any slope like those nearby is right, and every output may
-    choose its own. Where it has one, the slopes nearby are all the same.
+    choose its own. Where it has one, the slopes nearby are all the same. What rounding may do to values (M) and to the
+    gradient (N) is granted here too: near a singularity both may be as good as unknown.
     """
     count = scene.value.numel()
     outputs = torch.arange(count) if count <= SINGLE_OUTPUTS else torch.linspace(0, count - 1, SINGLE_OUTPUTS).long()
@@ -299,11 +306,12 @@ def _nearby(scene: Scene, truth: Truth, worst: Disagreement) -> Disagreement | N
     picked[torch.arange(len(outputs)), outputs] = 1.0
     gradients = reverse(scene.flat, picked).value
     actual = torch.where(direction != 0, direction * gradients, 0.0).sum(-1)
-    near, noise = slopes_nearby(scene, direction)
+    near, noise = slopes_nearby(scene, direction, value_bar=value_bar)
     near, noise = near[:, outputs], noise[outputs]
     low = near.nan_to_num(torch.inf, torch.inf, -torch.inf).amin(0)
     high = near.nan_to_num(-torch.inf, torch.inf, -torch.inf).amax(0)
     slack = (high - low) / 2 + MATERIAL * torch.maximum(low.abs(), high.abs()) + noise
+    slack = slack + torch.where(direction != 0, direction.abs() * gradient_bar, 0.0).sum()
     known = low.isfinite() & high.isfinite() & ~actual.isinf()
     wrong = known & ~((actual >= low - slack) & (actual <= high + slack))
     # A NaN is no slope at all, but where the function has none either only a reference could say what is due.
@@ -344,7 +352,8 @@ def _fail(tally: Tally, spot: Spot, truth: Truth, worst: Disagreement) -> None:
     index = block.index(axis - block.start) if axis >= 0 else None
     scale = float(truth.directions[worst.row, axis]) if axis >= 0 else 1.0
     actual, expected, bar = worst.actual / scale, worst.expected / scale, worst.bar / abs(scale)
-    what = scene.symbol(block, index) if axis >= 0 else f"the slope along a direction in {block.name}"
+    moved = [b.name for b in scene.flat.blocks if bool(truth.directions[worst.row, b.start : b.stop].any())]
+    what = scene.symbol(block, index) if axis >= 0 else f"the slope along a direction in {', '.join(moved)}"
     tally.fail(
         f"The gradient is wrong when {spot.situation}: {what} is {apart(actual, expected)} by autograd but "
         f"{apart(expected, actual)} by finite differences, allowed {number(bar)}.",

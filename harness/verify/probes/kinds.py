@@ -14,6 +14,8 @@ from harness.case.draws import parse_draw
 from harness.case.subject import Input
 
 Make = Callable[[Tensor, Input], "Tensor | None"]
+AROUND = (0.0, -0.125, 0.125, 0.25)
+"""Where entries lie around a threshold, relative to it."""
 INTEGERS = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, 3.0, -0.5)
 _PLAIN = ("normal", "uniform", "positive", MODULE_DRAW)
 
@@ -86,14 +88,14 @@ def _pairs_equal(drawn: Tensor, spec: Input) -> Tensor | None:
 
 def _near(center: float) -> Make:
     """Entries within a tenth of a number, none alike."""
-    return lambda drawn, spec: center * (1 + 0.1 * torch.sin(_count(drawn)).to(drawn.dtype))
+    return lambda drawn, spec: center * (1 + 0.1 * _unlike(drawn))
 
 
 def _both_signs(size: float) -> Make:
     """Entries within a tenth of ± a number."""
 
     def make(drawn: Tensor, spec: Input) -> Tensor:
-        values = size * (1 + 0.1 * torch.sin(_count(drawn))).to(drawn.dtype)
+        values = size * (1 + 0.1 * _unlike(drawn))
         signed = values * torch.where(_count(drawn) % 2 == 0, 1.0, -1.0).to(drawn.dtype)
         return values if spec.domain is not None and spec.domain[0] >= 0 else signed
 
@@ -150,6 +152,11 @@ def _whole(number: int) -> Make:
     return lambda drawn, spec: torch.full_like(drawn, bool(number))
 
 
+def _unlike(drawn: Tensor) -> Tensor:
+    """Numbers in [-1, 1], none alike; squares under the sine, for sin(i·n + j) would make matrices of rank 2."""
+    return torch.sin(_count(drawn) ** 2).to(drawn.dtype)
+
+
 def _count(drawn: Tensor) -> Tensor:
     return torch.arange(drawn.numel(), dtype=torch.float64).reshape(drawn.shape)
 
@@ -160,14 +167,25 @@ def _cycled(drawn: Tensor, numbers: tuple[float, ...]) -> Tensor:
 
 
 def at_threshold(number: float) -> Kind:
-    """Entries at, just above and just below a number that the code compares with."""
-    step = 0.125 * max(1.0, abs(number))
-    around = (number, number + step, number - step, number + 2 * step)
+    """Entries at, just above and just below a number that the code compares with, of both signs where they may be."""
+    around = tuple(sign * number * (1 + shift) for sign in (1.0, -1.0) for shift in AROUND)
 
     def make(drawn: Tensor, spec: Input) -> Tensor:
-        return _cycled(drawn, around)
+        low, high = spec.domain or (-math.inf, math.inf)
+        inside = tuple(value for value in around if low <= value <= high)
+        return _cycled(drawn, inside or around)
 
     return Kind(text=f"around {number:g}, which the code compares with", make=make, alone=True)
+
+
+def below_threshold(number: float) -> Kind:
+    """Rows half as long as a small number that the code compares with: where it takes another formula near zero."""
+
+    def make(drawn: Tensor, spec: Input) -> Tensor:
+        length = torch.linalg.vector_norm(drawn, dim=-1, keepdim=True) if drawn.ndim else drawn.abs()
+        return drawn * (abs(number) / 2 / length.clamp(min=1e-300))
+
+    return Kind(text=f"half as long as {abs(number):g}, which the code compares with", make=make, alone=True)
 
 
 KINDS = (

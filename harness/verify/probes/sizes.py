@@ -1,4 +1,4 @@
-"""Other sizes: every named size set to 0, 1, odd numbers and past powers of two, alone and all together.
+"""Other sizes: every named size set to 0, 1, odd and even numbers and past powers of two, alone and all together.
 
 Sees: a tail past a block's multiple that is dropped or not masked; a reduction that stops at a tile; a batch of one
 that hides a missing sum; an empty input that makes the backward raise.
@@ -25,10 +25,11 @@ from harness.verify.scene import Scene
 
 ALONE = {
     "quick": (1, 7),
-    "standard": (1, 7, 67, 0, 131, 13),
-    "thorough": (1, 7, 67, 0, 131, 13, 2, 3, 16, 37, 257, 1031),
+    "standard": (1, 7, 67, 10, 0, 131, 13),
+    "thorough": (1, 7, 67, 10, 0, 131, 13, 2, 3, 16, 37, 257, 1031),
 }
-"""Sizes one name takes while the others keep theirs, most telling first: the primes past 64, 128, 256 and 1024."""
+"""Sizes one name takes while the others keep theirs, most telling first: the primes past 64, 128, 256 and 1024, and
+an even one that is no power of two."""
 TOGETHER = {"quick": (7,), "standard": (1, 67, 7), "thorough": (1, 67, 7, 131)}
 """Sizes all names take at once."""
 MOST_ENTRIES = {"quick": 5_000, "standard": 50_000, "thorough": 500_000}
@@ -43,6 +44,8 @@ def run(scene: Scene, first: FirstOrder, sitting: Sitting) -> Iterator[Finding]:
     drawn = Scene(subject, replace(scene.point, sizes=known.sizes), scene.labels, dtype=scene.dtype)
     drawn.flat.batched = scene.flat.batched
     plan = tuple(_plan(known, sitting))
+    if not _names(known, sitting) and any(spec.shape for spec in known.inputs.values()):
+        tally.refuse("other sizes", "every size is fixed or written as a number; name those that may vary")
     for position, (situation, sizes) in enumerate(plan):
         if len(tally.failed) >= ENOUGH:
             break
@@ -60,10 +63,7 @@ def run(scene: Scene, first: FirstOrder, sitting: Sitting) -> Iterator[Finding]:
 
 def _plan(known: Declared, sitting: Sitting) -> Iterator[tuple[str, Mapping[str, int]]]:
     """Yield (situation, sizes), the most telling first: by size, not by name."""
-    used = {
-        size for spec in known.inputs.values() if spec.value is None for size in spec.shape if isinstance(size, str)
-    }
-    names = [name for name in known.sizes if name in used and name not in sitting.fixed]
+    names = _names(known, sitting)
     if not names:
         return
     seen = {tuple(known.sizes.items())}
@@ -77,6 +77,14 @@ def _plan(known: Declared, sitting: Sitting) -> Iterator[tuple[str, Mapping[str,
             if tuple(sizes.items()) not in seen and entries <= MOST_ENTRIES[sitting.effort]:
                 seen.add(tuple(sizes.items()))
                 yield _named(step, known), sizes
+
+
+def _names(known: Declared, sitting: Sitting) -> list[str]:
+    """Sizes that may be varied."""
+    used = {
+        size for spec in known.inputs.values() if spec.value is None for size in spec.shape if isinstance(size, str)
+    }
+    return [name for name in known.sizes if name in used and name not in sitting.fixed]
 
 
 def _named(step: Mapping[str, int], known: Declared) -> str:

@@ -13,11 +13,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.verify.probes.ask import ask, present
-from harness.verify.probes.kinds import Kind, at_threshold
+from harness.verify.probes.kinds import Kind, at_threshold, below_threshold
 from harness.verify.scene import Scene
 
 MOST = 4
 """Thresholds tried."""
+LEAST, GREATEST = 1e-12, 1e6
+"""Between these a number is taken for a threshold; smaller ones are zero for all that can be measured there."""
+SMALL = 0.1
+"""Below it a threshold may guard a formula near zero."""
 _COMPARING = frozenset(
     "lt le gt ge eq ne clamp clamp_ clamp_min clamp_max hardtanh hardtanh_backward threshold threshold_backward "  # noqa: SIM905  as words
     "hardshrink softshrink maximum minimum fmax fmin".split()
@@ -55,9 +59,10 @@ def thresholds(scene: Scene) -> tuple[float, ...]:
             ask(scene.flat, present(scene.flat), scene.cotangents[0])
         except Exception:  # noqa: BLE001 - what refuses to run under a mode has told all it will
             return ()
-    return tuple(number for number in listener.numbers if 1e-3 < abs(number) < 1e6)[:MOST]
+    return tuple(number for number in listener.numbers if LEAST < abs(number) < GREATEST)[:MOST]
 
 
 def threshold_kinds(numbers: tuple[float, ...]) -> tuple[Kind, ...]:
     """Make the kinds of values around some numbers."""
-    return tuple(at_threshold(number) for number in numbers)
+    around = tuple(at_threshold(number) for number in numbers)
+    return (*around, *(below_threshold(number) for number in numbers if abs(number) < SMALL))

@@ -40,7 +40,8 @@ LOOPED_COORDINATES = 6
 class Truth:
     """Slopes of ⟨cotangents, outputs⟩ at a point: `found` (D × C) along `directions` (D × N).
 
-    Each direction lies within one input. `axis` (D) is the coordinate of those that follow an axis, −1 for the others.
+    Each direction lies within one input, but one that moves all of them. `axis` (D) is the coordinate of those that
+    follow an axis, −1 for the others.
     """
 
     directions: Tensor
@@ -90,8 +91,12 @@ def truth_at(scene: Scene, *, noise: Tensor | None = None) -> Truth:
     return Truth(directions=directions, axis=axis, found=_along(scene.flat, cotangent, directions, noise))
 
 
-def slopes_nearby(scene: Scene, direction: Tensor, *, closer: float = 1.0) -> tuple[Tensor, Tensor]:
+def slopes_nearby(
+    scene: Scene, direction: Tensor, *, closer: float = 1.0, value_bar: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Slopes of every output along a direction (N), at points close by on all sides, `closer` times closer than usual.
+
+    `value_bar` is what rounding may do to the outputs (M), where that is known.
 
     Returns:
         NEARBY × M slopes, NaN where the function is not finite, and what rounding may do to each (M).
@@ -107,7 +112,10 @@ def slopes_nearby(scene: Scene, direction: Tensor, *, closer: float = 1.0) -> tu
         points = torch.minimum(torch.maximum(points, low + margin), high - margin)
     values = flat.batch(torch.cat([points + step * direction, points - step * direction])).to(torch.float64)
     slopes = (values[:NEARBY] - values[NEARBY:]) / (2 * step)
-    return slopes.cpu(), 16 * UNIT_ROUNDOFF * scene.value.abs() / step
+    noise = 16 * UNIT_ROUNDOFF * scene.value.abs()
+    if value_bar is not None:
+        noise = torch.maximum(noise, value_bar)
+    return slopes.cpu(), noise / step
 
 
 def twin_at(scene: Scene) -> Twin | None:
@@ -135,7 +143,10 @@ def _along(flat: FlatSubject, cotangents: Tensor, directions: Tensor, noise: Ten
 
 
 def _directions(scene: Scene) -> tuple[Tensor, Tensor]:
-    """Directions (D × N) within one input each, scaled like its entries, and the axis each follows or −1 (D)."""
+    """Directions (D × N), scaled like the entries, and the axis each follows or −1 (D).
+
+    Most lie within one input. One more moves equal entries of all inputs alike: along it inputs that tie still do.
+    """
     flat, generator = scene.flat, scene.generator("probe directions")
     scale = scales(flat.x)
     rows, axes = [], []
@@ -152,4 +163,7 @@ def _directions(scene: Scene) -> tuple[Tensor, Tensor]:
         part[0] = part[0].abs()
         rows.append(part * scale)
         axes.append(torch.full((DENSE,), -1))
+    if sum(block.stop > block.start for block in flat.blocks) > 1:
+        rows.append(scale[None])
+        axes.append(torch.tensor([-1]))
     return torch.cat(rows), torch.cat(axes)
