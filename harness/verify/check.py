@@ -38,6 +38,7 @@ from harness.verify.native import about_reference, reference_scene
 from harness.verify.options import POINTS_BY_EFFORT, Faults, VerifyOptions
 from harness.verify.policies import policy_of
 from harness.verify.precision import low_precision
+from harness.verify.probes.confident import confident
 from harness.verify.probes.sites import before, case_probes, probe_sites
 from harness.verify.routes import one_line
 from harness.verify.scene import Labels, Scene
@@ -129,7 +130,7 @@ def _at_point(
         site = replace(site, second=second.evidence)
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
-            findings += _at_dtype(subject, point, labels, dtype, first, options, worst_case=at_first)
+            findings += _at_dtype(subject, point, labels, dtype, first, options, at_first=at_first)
     return findings, error_curves(scene, first) if at_first and point.special is None else (), (site,)
 
 
@@ -141,7 +142,7 @@ def _only_at_dtypes(subject: Subject, point: Point, labels: Labels, options: Ver
     first = first_order(scene, None, options)
     findings = [about_reference(finding) for finding in first.findings]
     for dtype in options.dtypes if first.gradient is not None else ():
-        findings += _at_dtype(subject, scene.point, labels, dtype, first, options)
+        findings += _at_dtype(subject, scene.point, labels, dtype, first, options, at_first=True)
     return findings
 
 
@@ -153,12 +154,15 @@ def _at_dtype(
     first: FirstOrder,
     options: VerifyOptions,
     *,
-    worst_case: bool = False,
+    at_first: bool,
 ) -> tuple[Finding, ...]:
     """The low-precision checks; a subject that raises there keeps what was found in float64."""
     name = str(dtype).removeprefix("torch.")
     try:
-        return low_precision(subject, point, labels, dtype, first, options.policy, worst_case=worst_case)
+        found = low_precision(subject, point, labels, dtype, first, options.policy, worst_case=at_first)
+        if not at_first or point.special is not None or any(f.outcome is Outcome.FAIL for f in found):
+            return found
+        return (*found, *confident(subject, point, labels, dtype, options.probes, options.policy))
     except HarnessError:
         raise
     except Exception as reason:  # noqa: BLE001 - as in verify_subject: the subject's own code may raise anything

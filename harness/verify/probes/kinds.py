@@ -166,6 +166,11 @@ def _cycled(drawn: Tensor, numbers: tuple[float, ...]) -> Tensor:
     return cycle[torch.arange(drawn.numel()) % len(numbers)].reshape(drawn.shape)
 
 
+def multiplied(factor: float) -> Kind:
+    """All entries multiplied by a number."""
+    return Kind(text=f"multiplied by {factor:g}", make=_scaled(factor), together=True)
+
+
 def at_threshold(number: float) -> Kind:
     """Entries at, just above and just below a number that the code compares with, of both signs where they may be."""
     around = tuple(sign * number * (1 + shift) for sign in (1.0, -1.0) for shift in AROUND)
