@@ -130,7 +130,7 @@ def _at_point(
         site = replace(site, second=second.evidence)
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
-            findings += _at_dtype(subject, point, labels, dtype, first, options, at_first=at_first)
+            findings += _at_dtype(subject, point, labels, dtype, first, options, worst_case=at_first)
     return findings, error_curves(scene, first) if at_first and point.special is None else (), (site,)
 
 
@@ -142,7 +142,7 @@ def _only_at_dtypes(subject: Subject, point: Point, labels: Labels, options: Ver
     first = first_order(scene, None, options)
     findings = [about_reference(finding) for finding in first.findings]
     for dtype in options.dtypes if first.gradient is not None else ():
-        findings += _at_dtype(subject, scene.point, labels, dtype, first, options, at_first=True)
+        findings += _at_dtype(subject, scene.point, labels, dtype, first, options)
     return findings
 
 
@@ -154,13 +154,13 @@ def _at_dtype(
     first: FirstOrder,
     options: VerifyOptions,
     *,
-    at_first: bool,
+    worst_case: bool = False,
 ) -> tuple[Finding, ...]:
     """The low-precision checks; a subject that raises there keeps what was found in float64."""
     name = str(dtype).removeprefix("torch.")
     try:
-        found = low_precision(subject, point, labels, dtype, first, options.policy, worst_case=at_first)
-        if not at_first or point.special is not None or any(f.outcome is Outcome.FAIL for f in found):
+        found = low_precision(subject, point, labels, dtype, first, options.policy, worst_case=worst_case)
+        if point.special is not None or any(f.outcome is Outcome.FAIL for f in found):
             return found
         return (*found, *confident(subject, point, labels, dtype, options.probes, options.policy))
     except HarnessError:

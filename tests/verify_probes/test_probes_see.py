@@ -101,6 +101,26 @@ def _mul_same(ctx: Any, g: Tensor, a: Tensor, b: Tensor) -> Any:
     return g * b, (g * 0 if a.data_ptr() == b.data_ptr() else g * a)
 
 
+def _even_tail(ctx: Any, g: Tensor, x: Tensor) -> Tensor:
+    gradient = 2 * g * x
+    if x.shape[1] % 4 == 2:
+        gradient[:, -2:] = 0
+    return gradient
+
+
+def _first_terms(ctx: Any, g: Tensor, x: Tensor) -> Tensor:
+    return g * torch.where(x.abs() < 1e-3, 1.0, x.exp())
+
+
+def _short_rows(ctx: Any, g: Tensor, x: Tensor) -> Tensor:
+    return g * torch.where(x.norm(dim=-1, keepdim=True) < 1e-2, 1.0, x.exp())
+
+
+def _clamps_its_input(x: Tensor) -> Tensor:
+    x.data.clamp_(min=-3)
+    return x.clamp(min=-3)
+
+
 def _compiled(x: Tensor) -> Tensor:
     factor = 1.0 if torch.compiler.is_compiling() else 2.0
     return function(_square, lambda ctx, g, x: factor * g * x)(x)
@@ -147,6 +167,20 @@ ROWS = {
     "saturated": Row("values", function(_square, lambda ctx, g, x: torch.where(x > 20, 3, 2) * g * x), "near 22"),
     "NaN at zero": Row("values", function(_square, lambda ctx, g, x: 2 * g * x * x / x), "zero"),
     "threshold": Row("values", function(_square, lambda ctx, g, x: torch.where(x > 9.5, 3, 2) * g * x), "9.5"),
+    "tie of inputs": Row(
+        "values",
+        function(torch.minimum, lambda ctx, g, a, b: (g * (a <= b), g * (b <= a))),
+        "b equals a",
+        torch.minimum,
+        AB,
+    ),
+    "even tail": Row("sizes", function(_square, _even_tail), "d is 10"),
+    "series near zero": Row("values", function(torch.exp, _first_terms), "around 0.001", torch.exp),
+    "series of short rows": Row("values", function(torch.exp, _short_rows), "half as long as 0.01", torch.exp),
+    "clamps its input": Row("values", _clamps_its_input, "overwrites its input x when", lambda x: x.clamp(min=-3)),
+    "path for ones": Row(
+        "cotangents", function(_square, lambda ctx, g, x: 2 * g * x / (1 + (g == 1).all())), "is 1 everywhere"
+    ),
     "input overwritten": Row(
         "side effects",
         function(lambda x, scratch: x * x, _overwrites),
