@@ -12,6 +12,7 @@ from importlib import import_module
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from harness.oracle.analytic import output_cotangents
 from harness.oracle.flat import FlatSubject, real_vector
@@ -152,7 +153,24 @@ def forward_products(flat: FlatSubject, directions: Tensor) -> Tensor:
         except (NotImplementedError, RuntimeError) as reason:
             raise RouteUnavailableError(one_line(reason)) from reason
         rows.append(tangent.detach().to("cpu", torch.float64))
-    return torch.stack(rows)
+    products = torch.stack(rows)
+    if not bool(products.any()):
+        _require_forward_mode(flat)
+    return products
+
+
+def _require_forward_mode(flat: FlatSubject) -> None:
+    """Make sure that a tangent of zero is meant.
+
+    `torch.func.jvp` silently gives zeros for a custom operator without forward mode; where the primal requires a
+    gradient as well, the same operator raises.
+    """
+    x = flat.x.clone().requires_grad_(True)
+    try:
+        with forward_ad.dual_level():
+            flat.outputs(forward_ad.make_dual(x, torch.ones_like(x)))
+    except (NotImplementedError, RuntimeError) as reason:
+        raise RouteUnavailableError(one_line(reason)) from reason
 
 
 def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -> Tensor:
@@ -231,7 +249,24 @@ def forward_over_reverse(flat: FlatSubject, cotangent: Tensor, directions: Tenso
         except (NotImplementedError, RuntimeError) as reason:
             raise RouteUnavailableError(one_line(reason)) from reason
         rows.append(tangent.detach().to("cpu", torch.float64))
-    return torch.stack(rows)
+    products = torch.stack(rows)
+    if not bool(products.any()):
+        _require_forward_mode(flat)
+    return products
+
+
+def _require_forward_mode(flat: FlatSubject) -> None:
+    """Make sure that a tangent of zero is meant.
+
+    `torch.func.jvp` silently gives zeros for a custom operator without forward mode; where the primal requires a
+    gradient as well, the same operator raises.
+    """
+    x = flat.x.clone().requires_grad_(True)
+    try:
+        with forward_ad.dual_level():
+            flat.outputs(forward_ad.make_dual(x, torch.ones_like(x)))
+    except (NotImplementedError, RuntimeError) as reason:
+        raise RouteUnavailableError(one_line(reason)) from reason
 
 
 def flat_gradient_function(flat: FlatSubject, cotangent: Tensor) -> GradientFunction:

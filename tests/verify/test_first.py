@@ -138,3 +138,33 @@ def test_finite_differences_that_an_enclosure_refutes_are_silent() -> None:
     assert verdict.outcome is not Outcome.PASS  # quick asks for no certificate, and differences alone are misled
     certified = harness.check(lambda x: x**1000000007, {"x": torch.tensor([1.0], dtype=torch.float64)}, name="steep")
     assert not [finding for finding in certified.findings if finding.outcome is Outcome.FAIL]
+
+
+@torch.library.custom_op("harness_tests::square", mutates_args=())
+def custom_square(x: Tensor) -> Tensor:
+    """x² as an operator of torch's library, which has no way to be given a forward mode."""
+    return x * x
+
+
+custom_square.register_autograd(
+    lambda ctx, upstream: 2 * ctx.saved_tensors[0] * upstream,
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(inputs[0]),
+)
+
+
+def test_a_custom_operator_without_forward_mode_passes() -> None:
+    """torch.func.jvp gives zeros for it without a word; it has no forward mode, which is skipped with that reason."""
+    verdict = harness.check(custom_square, {"x": torch.tensor([1.5, -0.5], dtype=torch.float64)}, name="custom")
+    assert verdict.outcome is Outcome.PASS
+    (forward,) = [finding for finding in verdict.findings if finding.check.startswith("forward ~ reverse")]
+    assert forward.outcome is Outcome.SKIPPED and "jvp" in forward.message
+
+
+def test_a_forward_mode_of_zeros_fails() -> None:
+    """PyTorch's scatter_reduce(prod) has a forward mode, and its zeros are wrong."""
+    index = torch.tensor([0, 0, 1])
+    verdict = harness.check(
+        lambda x: torch.ones(2, dtype=x.dtype).scatter_reduce(0, index, x, "prod"),
+        {"x": torch.tensor([1.5, -0.5, 2.0], dtype=torch.float64)}, name="prod",
+    )  # fmt: skip
+    assert any(f.check.startswith("forward ~") and f.outcome is Outcome.FAIL for f in verdict.findings)
