@@ -255,20 +255,6 @@ def forward_over_reverse(flat: FlatSubject, cotangent: Tensor, directions: Tenso
     return products
 
 
-def _require_forward_mode(flat: FlatSubject) -> None:
-    """Make sure that a tangent of zero is meant.
-
-    `torch.func.jvp` silently gives zeros for a custom operator without forward mode; where the primal requires a
-    gradient as well, the same operator raises.
-    """
-    x = flat.x.clone().requires_grad_(True)
-    try:
-        with forward_ad.dual_level():
-            flat.outputs(forward_ad.make_dual(x, torch.ones_like(x)))
-    except (NotImplementedError, RuntimeError) as reason:
-        raise RouteUnavailableError(one_line(reason)) from reason
-
-
 def flat_gradient_function(flat: FlatSubject, cotangent: Tensor) -> GradientFunction:
     """Make x ↦ gradient of ⟨cotangent, outputs⟩ (N → N) in a form that vmap and forward mode can transform."""
 
