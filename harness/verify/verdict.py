@@ -131,6 +131,10 @@ def _cannot_fail(findings: list[Finding]) -> Finding | None:
     return next((f for f in judged if (f.input, f.dtype) not in able), None)
 
 
+_CAUSES = ("probe side effects", "probe reruns", "cotangent is left alone")
+"""Checks whose failure explains many others: numbers that change under one's hands are wrong everywhere."""
+
+
 def _headline(bad: list[Finding]) -> str:
     """The most telling of some bad findings: the largest error in units of its bar, and how many more there are."""
 
@@ -142,7 +146,10 @@ def _headline(bad: list[Finding]) -> str:
     blame, count = "", len(bad)
     wrong_subject = [f for f in bad if f.independent and f.route == "autograd"]
     analytic = [f for f in bad if f.check == "analytic ~ finite differences"]
-    if analytic and not wrong_subject:
+    causes = [f for f in bad if f.check in _CAUSES]
+    if causes:
+        bad = causes
+    elif analytic and not wrong_subject:
         blame = "The case's analytic gradient is wrong; autograd agrees with the independent oracles. "
         bad = analytic
     elif wrong_subject:

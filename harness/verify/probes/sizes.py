@@ -25,11 +25,11 @@ from harness.verify.scene import Scene
 
 ALONE = {
     "quick": (1, 7),
-    "standard": (1, 7, 67, 10, 0, 131, 13),
-    "thorough": (1, 7, 67, 10, 0, 131, 13, 2, 3, 16, 37, 257, 1031),
+    "standard": (1, 7, 67, 12, 0, 131, 64, 13),
+    "thorough": (1, 7, 67, 12, 0, 131, 64, 13, 2, 3, 16, 37, 128, 257, 1031),
 }
 """Sizes one name takes while the others keep theirs, most telling first: the primes past 64, 128, 256 and 1024, and
-an even one that is no power of two."""
+a number of many divisors, and a usual width."""
 TOGETHER = {"quick": (7,), "standard": (1, 67, 7), "thorough": (1, 67, 7, 131)}
 """Sizes all names take at once."""
 MOST_ENTRIES = {"quick": 5_000, "standard": 50_000, "thorough": 500_000}
