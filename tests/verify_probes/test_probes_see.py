@@ -65,7 +65,7 @@ LAUNCHES = random.Random(5)
 
 def _unwritten(ctx: Any, g: Tensor, x: Tensor) -> Tensor:
     gradient = torch.empty_like(x)
-    memory = gradient if gradient.isnan().any() else gradient.copy_(2 * g * x)  # what a lucky allocator returns
+    memory = gradient if gradient.isnan().all() else gradient.copy_(2 * g * x)  # what a lucky allocator returns
     memory[1:] = (2 * g * x)[1:]
     return memory
 
