@@ -17,7 +17,7 @@ from harness.oracle.analytic import ROUNDING_ORIGIN
 from harness.oracle.differences import MOST_DIRECTION_STEPS, domain_of
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject, random_signs
-from harness.oracle.ladder import UNIT_ROUNDOFF, scales, slopes
+from harness.oracle.ladder import UNIT_ROUNDOFF, Slopes, scales, slopes
 from harness.oracle.rounding import FUSED, SAFETY, SAMPLES, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import Comparison, compare
@@ -178,7 +178,7 @@ def _through_the_cotangent(scene: Scene, direction: Tensor, first: FirstOrder) -
     low, high = domain_of(flat)
     level = UNIT_ROUNDOFF * scene.value.abs() if first.value_bar is None else first.value_bar / SAFETY
     ladder = slopes(flat.batch, flat.x, scaled[None], floor=level, low=low, high=high, most_steps=MOST_DIRECTION_STEPS)
-    if bool((ladder.kink | ladder.jump).any()) or not bool(ladder.bar.isfinite().all()):
+    if bool((ladder.kink | ladder.jump).any()) or not _credible(ladder, scaled, cotangent, first):
         message = "Finite differences along the direction have no answer to compare with."
         yield scene.finding(check, Outcome.SKIPPED, message, order=2)
         return
@@ -188,6 +188,17 @@ def _through_the_cotangent(scene: Scene, direction: Tensor, first: FirstOrder) -
     )  # fmt: skip
     origin = f"ladder: {ladder.steps.shape[1]} steps along a dense direction"
     yield replace(_finding(scene, check, found, what, "finite differences", origin), independent=True)
+
+
+def _credible(ladder: Slopes, direction: Tensor, cotangent: Tensor, first: FirstOrder) -> bool:
+    """Whether slopes (1 × M) along a direction are known at all, and not refuted by a certified gradient."""
+    if not bool(ladder.bar.isfinite().all()):
+        return False
+    truth = first.truth
+    if truth is None or not truth.rigorous or truth.directions is not None:
+        return True
+    gap = (ladder.value[0] @ cotangent - truth.value[0] @ direction).abs()
+    return bool(gap <= ladder.bar[0] @ cotangent.abs() + truth.bar[0] @ direction.abs())
 
 
 def _certificate(scene: Scene, directions: Tensor) -> tuple[Estimate | None, str | None]:
