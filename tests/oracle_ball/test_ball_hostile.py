@@ -107,7 +107,7 @@ def test_hostile_subjects_get_a_verdict_with_its_reason(name):
 WRONG = {
     "a NaN behind a branch": (lambda x: torch.where(x > 0, x, torch.sqrt(x - 10)), {"x": real(1.0, 2.0)}, "is nan by"),
     "truth values as results": (lambda x: x > 0, {"x": number(1.0)}, "integers or booleans"),
-    "a value that underflows on the way": (lambda x: x * x * 1e300, {"x": number(1e-300)}, "is 2 by autograd but 0"),
+    "a value that underflows on the way": (lambda x: x * x * 1e300, {"x": number(1e-300)}, "f is 0 but 1e-300 by"),
 }
 
 
