@@ -169,6 +169,9 @@ def _through_the_cotangent(scene: Scene, direction: Tensor, first: FirstOrder) -
     def compute(x: Tensor) -> Tensor:
         return cotangent_products(flat.at(x), cotangent, scaled)
 
+    def evaluate(xs: Tensor) -> Tensor:
+        return flat.batch(xs).to("cpu", torch.float64)
+
     try:
         actual = compute(flat.x)
         bar = rounding_bars(compute, flat.x, dtypes=(torch.float64,), generator=scene.generator("cotangent bars"))
@@ -177,7 +180,7 @@ def _through_the_cotangent(scene: Scene, direction: Tensor, first: FirstOrder) -
         return
     low, high = domain_of(flat)
     level = UNIT_ROUNDOFF * scene.value.abs() if first.value_bar is None else first.value_bar / SAFETY
-    ladder = slopes(flat.batch, flat.x, scaled[None], floor=level, low=low, high=high, most_steps=MOST_DIRECTION_STEPS)
+    ladder = slopes(evaluate, flat.x, scaled[None], floor=level, low=low, high=high, most_steps=MOST_DIRECTION_STEPS)
     if bool((ladder.kink | ladder.jump).any()) or not _credible(ladder, scaled, cotangent, first):
         message = "Finite differences along the direction have no answer to compare with."
         yield scene.finding(check, Outcome.SKIPPED, message, order=2)
