@@ -43,7 +43,8 @@ from harness.verify.probes.sites import before, case_probes, probe_sites
 from harness.verify.routes import one_line
 from harness.verify.scene import Labels, Scene
 from harness.verify.second import second_order
-from harness.verify.verdict import case_detection_limit, decide, excuse
+from harness.verify.symmetric import along_symmetric_directions, symmetric_inputs
+from harness.verify.verdict import CAUSES, case_detection_limit, decide, excuse
 
 if TYPE_CHECKING:
     from harness.oracle.symbolic import Symbolic
@@ -63,7 +64,28 @@ class Checked:
 
 
 def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, options: VerifyOptions) -> Checked:
-    """Check a subject at every point, in every dtype and order asked for."""
+    """Check a subject at every point, in every dtype and order asked for.
+
+    One that fails is asked again along symmetric directions where inputs are declared symmetric.
+    """
+    checked = _verify(subject, points, labels, options)
+    failing = [finding for finding in checked.findings if finding.outcome is Outcome.FAIL]
+    symmetric = symmetric_inputs(subject)
+    if not failing or not symmetric or any(finding.check in CAUSES for finding in failing):
+        return checked
+    again = _verify(along_symmetric_directions(subject), points, labels, options)
+    if any(finding.outcome is Outcome.FAIL for finding in again.findings):
+        return checked
+    message = "Declared symmetric: judged along symmetric directions alone; off them the gradient of {} differs. {}"
+    note = replace(
+        failing[0], check="symmetric inputs", outcome=Outcome.SKIPPED, diagnosis=None,
+        message=message.format(", ".join(symmetric), failing[0].message),
+    )  # fmt: skip
+    return replace(again, findings=(*again.findings, note))
+
+
+def _verify(subject: Subject, points: Sequence[Point], labels: Labels, options: VerifyOptions) -> Checked:
+    """Check a subject as it is."""
     symbolic = None
     if subject.expressions:  # SymPy takes a second to import, and has nothing to say about Python code
         from harness.oracle.symbolic import Symbolic

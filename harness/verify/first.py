@@ -42,8 +42,6 @@ LINEAR_MARGIN = 64.0
 
 
 FORWARD_MARGIN = 4.0
-SYMMETRIC = ("spd", "symmetric")
-"""Draws of matrices for which some functions (cholesky) give the gradient of their symmetric part."""
 _MEANING = {
     ".backward() ~ autograd.grad": (".backward()", "The two reverse-mode calls disagree:"),
     "accumulation over two backwards": ("two backwards", "A second backward does not add the same gradient again:"),
@@ -134,22 +132,7 @@ def _against(scene: Scene, gradients: Gradients, bar: Tensor, estimate: Estimate
         message = finding.message
         if finding.input in gradients.missing and finding.outcome is Outcome.FAIL:
             message += f" autograd returned None for {finding.input}: it is not connected to the result."
-        if finding.outcome is Outcome.FAIL and _right_in_symmetric_part(scene, finding.input, gradients, bar, estimate):
-            message += (
-                f" Its symmetric part is right, and {finding.input} is drawn symmetric: if only symmetric matrices "
-                f"matter, check the function of ({finding.input} + {finding.input}.mT) / 2."
-            )
         yield replace(finding, message=message, question=f"gradient of {finding.input} at {scene.point.name}")
-
-
-def _right_in_symmetric_part(
-    scene: Scene, name: str | None, gradients: Gradients, bar: Tensor, estimate: Estimate
-) -> bool:
-    """Whether a gradient by a matrix that is drawn symmetric is wrong in directions alone that leave those matrices."""
-    if estimate.directions is not None or name is None or scene.subject.inputs[name].draw not in SYMMETRIC:
-        return False
-    off, allowed = (scene.flat.split(part)[name] for part in (gradients.value - estimate.value, bar + estimate.bar))
-    return bool(((off + off.mT).abs() <= allowed + allowed.mT).all())
 
 
 def _other_reverse_routes(scene: Scene, gradients: Gradients, bar: Tensor) -> Iterator[Finding]:

@@ -131,7 +131,7 @@ def _cannot_fail(findings: list[Finding]) -> Finding | None:
     return next((f for f in judged if (f.input, f.dtype) not in able), None)
 
 
-_CAUSES = ("probe side effects", "probe reruns", "cotangent is left alone")
+CAUSES = ("probe side effects", "probe reruns", "cotangent is left alone")
 """Checks whose failure explains many others: numbers that change under one's hands are wrong everywhere."""
 
 
@@ -146,7 +146,7 @@ def _headline(bad: list[Finding]) -> str:
     blame, count = "", len(bad)
     wrong_subject = [f for f in bad if f.independent and f.route == "autograd"]
     analytic = [f for f in bad if f.check == "analytic ~ finite differences"]
-    causes = [f for f in bad if f.check in _CAUSES]
+    causes = [f for f in bad if f.check in CAUSES]
     if causes:
         bad = causes
     elif analytic and not wrong_subject:
