@@ -82,6 +82,7 @@ def compare(
     widest = float(bar[smooth].max()) if bool(smooth.any()) else 0.0
     resolution = _ratio(widest, scale)
     outcome, reason = _judge(actual, expected, bar, known, wrong, smooth, resolution, scale, required, zero_scale)
+    zero = outcome is not Outcome.FAIL and bool((expected.abs() <= bar).all())  # digits of zero are digits of noise
     return Comparison(
         outcome=outcome,
         reason=reason,
@@ -91,7 +92,7 @@ def compare(
         error=float(error[position]),
         bar=float(bar[position]),
         resolution=resolution,
-        digits=agreement(actual[known & smooth], expected[known & smooth]),
+        digits=None if zero else agreement(actual[known & smooth], expected[known & smooth]),
         failing=int(wrong.sum()),
         entries=actual.numel(),
     )
