@@ -79,6 +79,10 @@ _FACTORISING = _names(
     linalg_householder_product linalg_qr linalg_matrix_exp linalg_pinv linalg_ldl_factor_ex linalg_ldl_solve
     cholesky_solve cholesky_inverse"""
 )
+# Those of them that are made of orthogonal transformations: what they do to small entries is relative to the largest.
+_ORTHOGONAL = _names(
+    """_linalg_svd _linalg_eigh linalg_eig linalg_lstsq linalg_householder_product linalg_qr linalg_pinv"""
+)
 # Operators that round the coordinates they interpolate at, up to n: a weight that should be 0 may be n·u.
 _INTERPOLATING = _names(
     """upsample_linear1d upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d upsample_linear1d_backward
@@ -114,6 +118,9 @@ class PerturbEveryOperation(TorchDispatchMode):
         if name in _ACCUMULATING or name in _FACTORISING:
             longest = longest_axis(args)
             args = self.operands(func, args, unit * (longest if name in _FACTORISING else math.sqrt(longest)))
+            if name in _ORTHOGONAL and args[0].numel():
+                noise = self._noise(args[0], FUSED * unit * longest) * args[0].abs().max()
+                args = (args[0] + noise, *args[1:])
             unit = FUSED * unit
         elif name not in _ELEMENTARY and not func._schema.is_mutable:
             unit = FUSED * unit
