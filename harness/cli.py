@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from harness.run.sweep import Sweep
 
 app = typer.Typer(
-    help="Is the gradient right, does descent on it arrive, how fast is it, and did any of that get worse?",
     epilog=(
         "Exit codes: 0 all passed · 1 something failed · 2 the command or a case file is wrong · 3 nothing failed, but"
         " something was inconclusive, vacuous or errored (1 with --strict) · 5 nothing ran · 130 interrupted."
@@ -232,7 +231,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    """Is the gradient right, does descent on it arrive, how fast is it, and did any of that get worse?"""
 
 
 def main() -> None:

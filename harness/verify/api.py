@@ -18,9 +18,9 @@ from harness.case.trust import Trust
 from harness.errors import CheckFailedError, UsageError
 from harness.records import Finding, Outcome
 from harness.verify.check import verify_subject
-from harness.verify.native import dtypes_to_check
 from harness.verify.options import POINTS_BY_EFFORT, ProbeOptions, VerifyOptions
-from harness.verify.policies import policy_of
+from harness.verify.precision.native import dtypes_to_check
+from harness.verify.precision.policies import policy_of
 from harness.verify.probes.registry import probes_for
 from harness.verify.scene import Labels
 from harness.verify.verdict import case_detection_limit, decide

@@ -34,10 +34,10 @@ from harness.verify.faults.power import detection_power, in_words, with_power
 from harness.verify.faults.trial import Site
 from harness.verify.first import FirstOrder, first_order
 from harness.verify.formula import explain
-from harness.verify.native import about_reference, reference_scene
 from harness.verify.options import POINTS_BY_EFFORT, Faults, VerifyOptions
-from harness.verify.policies import policy_of
-from harness.verify.precision import low_precision
+from harness.verify.precision.check import low_precision
+from harness.verify.precision.native import about_reference, reference_scene
+from harness.verify.precision.policies import policy_of
 from harness.verify.probes.confident import confident
 from harness.verify.probes.sites import before, case_probes, probe_sites
 from harness.verify.routes import one_line
@@ -61,6 +61,15 @@ class Checked:
     findings: tuple[Finding, ...]
     curves: tuple[Curve, ...]
     power: DetectionPower | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What the checks at one point found; a site, for injecting faults, where there is a gradient."""
+
+    findings: tuple[Finding, ...]
+    curves: tuple[Curve, ...] = ()
+    site: Site | None = None
 
 
 def verify_subject(subject: Subject, points: Sequence[Point], labels: Labels, options: VerifyOptions) -> Checked:
@@ -96,15 +105,15 @@ def _verify(subject: Subject, points: Sequence[Point], labels: Labels, options: 
     sites: list[Site] = []
     for point in points:
         try:
-            found, drawn, learned = _at_point(subject, point, labels, options, symbolic, at_first=not curves)
+            found = _at_point(subject, point, labels, options, symbolic, at_first=not curves)
         except HarnessError:
             raise
         except Exception as reason:  # noqa: BLE001 - the subject's own code may raise anything: that is a finding, not our failure
             message = f"The subject raised {one_line(reason)}"
-            found, drawn, learned = [_label(point, labels, message)], (), ()
-        findings += found
-        curves = curves or drawn
-        sites += learned
+            found = _Found(findings=(_label(point, labels, message),))
+        findings += found.findings
+        curves = curves or found.curves
+        sites += () if found.site is None else (found.site,)
     findings += probe_sites([(site.scene, site.first) for site in sites], options.probes)
     settled = settle(findings)
     right = all(f.excused is not None or f.outcome in (Outcome.PASS, Outcome.SKIPPED, *UNDECIDED) for f in settled)
@@ -122,27 +131,17 @@ def _at_point(
     symbolic: Symbolic | None,
     *,
     at_first: bool,
-) -> tuple[list[Finding], tuple[Curve, ...], tuple[Site, ...]]:
-    """All checks at one point; a site, for injecting faults, where there is a gradient.
+) -> _Found:
+    """All checks at one point.
 
     What is dear and tells no more at a second point (error curves, the worst case of rounding) is had `at_first`.
     """
     if torch.float64 not in options.dtypes and subject.reference is not None:
-        return _only_at_dtypes(subject, point, labels, options), (), ()
+        return _Found(findings=tuple(_only_at_dtypes(subject, point, labels, options)))
     scene = Scene(subject, point, labels)
-    if scene.value.numel() == 0 and any(output.numel() for output in scene.flat.call(scene.flat.values)):
-        message = "There is no gradient: the results are integers or booleans, which no derivative passes through."
-        return [scene.finding("reverse", Outcome.FAIL, message)], (), ()
-    if scene.value.numel() == 0 or scene.flat.size == 0:
-        return [scene.finding("value", Outcome.SKIPPED, "There are no real numbers to differentiate here.")], (), ()
-    if not bool(scene.value.isfinite().all() & real_vector(list(scene.flat.values.values())).isfinite().all()):
-        return (
-            [scene.finding("value", Outcome.SKIPPED, "The value is not finite here, so it has no derivative.")],
-            (),
-            (),
-        )
-    if (unfit := before(scene, options.probes)) is not None:
-        return [unfit], (), ()
+    unfit = _unfit(scene) or before(scene, options.probes)
+    if unfit is not None:
+        return _Found(findings=(unfit,))
     first = first_order(scene, symbolic, options)
     findings = [*explain(scene, first.findings, first.evidence), *check_claims(scene, first)]
     site = Site(scene=scene, first=first)
@@ -153,7 +152,20 @@ def _at_point(
     for dtype in options.dtypes:
         if dtype != torch.float64 and first.gradient is not None:
             findings += _at_dtype(subject, point, labels, dtype, first, options, worst_case=at_first)
-    return findings, error_curves(scene, first) if at_first and point.special is None else (), (site,)
+    curves = error_curves(scene, first) if at_first and point.special is None else ()
+    return _Found(findings=tuple(findings), curves=curves, site=site)
+
+
+def _unfit(scene: Scene) -> Finding | None:
+    """Say why there is no gradient to check at a scene, None where there is one."""
+    if scene.value.numel() == 0 and any(output.numel() for output in scene.flat.call(scene.flat.values)):
+        message = "There is no gradient: the results are integers or booleans, which no derivative passes through."
+        return scene.finding("reverse", Outcome.FAIL, message)
+    if scene.value.numel() == 0 or scene.flat.size == 0:
+        return scene.finding("value", Outcome.SKIPPED, "There are no real numbers to differentiate here.")
+    if not bool(scene.value.isfinite().all() & real_vector(list(scene.flat.values.values())).isfinite().all()):
+        return scene.finding("value", Outcome.SKIPPED, "The value is not finite here, so it has no derivative.")
+    return None
 
 
 def _only_at_dtypes(subject: Subject, point: Point, labels: Labels, options: VerifyOptions) -> list[Finding]:

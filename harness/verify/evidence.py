@@ -15,6 +15,9 @@ import torch
 from torch import Tensor
 
 from harness.oracle.analytic import ROUNDING_ORIGIN, analytic_gradient
+from harness.oracle.ball.budget import Budget
+from harness.oracle.ball.errors import NotCertifiedError
+from harness.oracle.ball.oracle import ball_estimates
 from harness.oracle.complex_step import NotAnalyticError, complex_step
 from harness.oracle.differences import finite_differences
 from harness.oracle.estimate import Estimate, GradientShapeError, NotSymbolicError
@@ -30,8 +33,7 @@ from harness.verify.scene import Scene, number
 if TYPE_CHECKING:
     from harness.oracle.symbolic import Symbolic
 
-BALL_OPERATIONS = 200_000
-BALL_SECONDS = 5.0
+CERTIFICATE_BUDGET = Budget(operations=200_000, coordinate_operations=100_000, seconds=5.0)
 """What a certificate at one point may cost."""
 
 
@@ -165,14 +167,9 @@ def _oracles(
 
 def _certificate(scene: Scene, value_bar: Tensor) -> tuple[list[Finding], list[Estimate]]:
     """Enclose value and gradients in ball arithmetic, on a small budget; a finding says why there is no certificate."""
-    from harness.oracle.ball.budget import Budget
-    from harness.oracle.ball.errors import NotCertifiedError
-    from harness.oracle.ball.oracle import ball_estimates
-
-    budget = Budget(operations=BALL_OPERATIONS, coordinate_operations=BALL_OPERATIONS // 2, seconds=BALL_SECONDS)
     generator = scene.generator("ball directions")
     try:
-        value, derivative = ball_estimates(scene.flat, scene.cotangents, generator=generator, budget=budget)
+        value, derivative = ball_estimates(scene.flat, scene.cotangents, generator=generator, budget=CERTIFICATE_BUDGET)
     except NotCertifiedError as reason:
         return [scene.finding("autograd ~ ball arithmetic", Outcome.SKIPPED, f"No certificate: {reason}.")], []
     return [value_finding(scene, "value ~ ball arithmetic", scene.value, value, value_bar)], [derivative]
@@ -215,19 +212,13 @@ def value_finding(scene: Scene, check: str, actual: Tensor, expected: Estimate, 
         if found.outcome is Outcome.FAIL
         else f"value and {expected.oracle}: {found.reason}{known}"
     )
-    return scene.finding(
+    return scene.judged(
         check,
-        found.outcome,
+        found,
         message,
         question=f"value at {scene.point.name}",
         index=None if found.position is None or actual.numel() == 1 else (found.position,),
-        actual=found.actual,
-        expected=found.expected,
-        error=found.error,
-        bar=found.bar,
         bar_origin=expected.origin,
-        resolution=found.resolution,
-        digits=found.digits,
         ulps=ulps,
         radius_bits=expected.radius_bits,
         oracle=expected.oracle,

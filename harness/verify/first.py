@@ -222,10 +222,9 @@ def _forward(scene: Scene, gradients: Gradients, bar: Tensor, truth: Estimate | 
                 if outcome is Outcome.FAIL
                 else f"forward mode and {oracle}: {found.reason}"
             )
-            yield scene.finding(
-                check, outcome, message, question=f"{check}: {block.name} at {scene.point.name}", input=block.name,
-                actual=found.actual, expected=found.expected, error=found.error, bar=found.bar, bar_origin=origin,
-                resolution=found.resolution, digits=found.digits, route="forward", oracle=oracle,
+            yield scene.judged(
+                check, replace(found, outcome=outcome), message, input=block.name, route="forward", oracle=oracle,
+                question=f"{check}: {block.name} at {scene.point.name}", bar_origin=origin,
             )  # fmt: skip
 
 

@@ -15,13 +15,12 @@ from harness.case.operators import Operator
 from harness.case.samples import Samples, operator_samples
 from harness.case.subject import Point, Subject
 from harness.commands import sweep_command
-from harness.oracle.ball.budget import Budget
 from harness.oracle.ball.errors import NotCertifiedError
 from harness.oracle.ball.oracle import ball_values
 from harness.oracle.rounding import rounding_bars
 from harness.records import Curve, Finding, Outcome, VerifyRecord
 from harness.verify.check import verify_subject
-from harness.verify.evidence import BALL_OPERATIONS, BALL_SECONDS, value_finding
+from harness.verify.evidence import CERTIFICATE_BUDGET, value_finding
 from harness.verify.options import VerifyOptions
 from harness.verify.routes import one_line
 from harness.verify.scene import Labels, Scene
@@ -127,7 +126,7 @@ def _value(subject: Subject, point: Point, labels: Labels) -> Finding:
         return replace(_skipped(labels, f"The operator raised {one_line(reason)}"), outcome=Outcome.ERROR, check=check)
     flat, generator = scene.flat, scene.generator("rounding")
     try:
-        truth = ball_values(flat, budget=Budget(operations=BALL_OPERATIONS, seconds=BALL_SECONDS))
+        truth = ball_values(flat, budget=CERTIFICATE_BUDGET)
     except NotCertifiedError as reason:
         return scene.finding(check, Outcome.SKIPPED, f"No certificate: {reason}.")
     bar = rounding_bars(flat.outputs, flat.x, dtypes=(torch.float64,), generator=generator)[torch.float64]

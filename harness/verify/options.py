@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from harness.verify.policies import Policy
+from harness.verify.precision.policies import Policy
 
 POINTS_BY_EFFORT = {"quick": 0.5, "standard": 1.0, "thorough": 4.0}
 """Factor on the number of random points."""

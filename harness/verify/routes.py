@@ -178,17 +178,7 @@ def hessian_products(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -
 
     A first gradient without history has second derivative 0, as autograd means it.
     """
-    x = flat.x.clone().requires_grad_(True)
-    outputs = flat.outputs(x)
-    if not outputs.requires_grad:
-        raise RouteUnavailableError("the result is detached from every input")
-    # As in any real graph the cotangent has history: without it, @once_differentiable returns a constant without a
-    # word.
-    seed = cotangent.to(outputs.dtype).to(outputs.device).clone().requires_grad_(True)
-    try:
-        (first,) = torch.autograd.grad(outputs, x, seed, create_graph=True)
-    except RuntimeError as reason:
-        raise RouteUnavailableError(one_line(reason)) from reason
+    x, _, first = _first_with_history(flat, cotangent)
     if not first.requires_grad:
         return torch.zeros(len(directions), flat.size, dtype=torch.float64)
     if _refuses(first):
@@ -209,6 +199,22 @@ def cotangent_products(flat: FlatSubject, cotangent: Tensor, direction: Tensor) 
 
     What flows here is what a layer's upstream neighbours get from a gradient penalty.
     """
+    _, seed, first = _first_with_history(flat, cotangent)
+    if not first.requires_grad or _refuses(first):
+        raise RouteUnavailableError("its backward cannot be differentiated")
+    try:
+        (slopes,) = torch.autograd.grad(first, seed, direction.to(first.dtype).to(first.device), allow_unused=True)
+    except RuntimeError as reason:
+        raise RouteUnavailableError(one_line(reason)) from reason
+    found = torch.zeros_like(seed) if slopes is None else slopes
+    return found.detach().to("cpu", torch.float64)
+
+
+def _first_with_history(flat: FlatSubject, cotangent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The point, the cotangent and the first gradient, each with the history that a second backward follows.
+
+    As in any real graph the cotangent has history: without it, @once_differentiable returns a constant without a word.
+    """
     x = flat.x.clone().requires_grad_(True)
     outputs = flat.outputs(x)
     if not outputs.requires_grad:
@@ -216,13 +222,9 @@ def cotangent_products(flat: FlatSubject, cotangent: Tensor, direction: Tensor) 
     seed = cotangent.to(outputs.dtype).to(outputs.device).clone().requires_grad_(True)
     try:
         (first,) = torch.autograd.grad(outputs, x, seed, create_graph=True)
-        if not first.requires_grad or _refuses(first):
-            raise RouteUnavailableError("its backward cannot be differentiated")
-        (slopes,) = torch.autograd.grad(first, seed, direction.to(first.dtype).to(first.device), allow_unused=True)
     except RuntimeError as reason:
         raise RouteUnavailableError(one_line(reason)) from reason
-    found = torch.zeros_like(seed) if slopes is None else slopes
-    return found.detach().to("cpu", torch.float64)
+    return x, seed, first
 
 
 def _refuses(result: Tensor) -> bool:

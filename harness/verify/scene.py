@@ -74,6 +74,13 @@ class Scene:
         )
         return replace(base, **more)  # type: ignore[arg-type]  # fields by name, checked when the record is made
 
+    def judged(self, check: str, found: Comparison, message: str, **more: object) -> Finding:
+        """Make a finding of a comparison: its outcome and its numbers."""
+        return self.finding(
+            check, found.outcome, message, actual=found.actual, expected=found.expected, error=found.error,
+            bar=found.bar, resolution=found.resolution, digits=found.digits, **more,
+        )  # fmt: skip
+
     def by_input(
         self, check: str, actual: Tensor, estimate: Estimate, *, bar: Tensor | float = 0.0, **more: object
     ) -> Iterator[Finding]:
@@ -156,19 +163,13 @@ class Scene:
         limit: float | None,
         **more: object,
     ) -> Finding:
-        return self.finding(
+        return self.judged(
             check,
-            found.outcome,
+            found,
             message,
             input=block.name,
             index=index,
-            actual=found.actual,
-            expected=found.expected,
-            error=found.error,
-            bar=found.bar,
             bar_origin=estimate.origin,
-            resolution=found.resolution,
-            digits=found.digits,
             detection_limit=limit,
             independent=estimate.independent,
             oracle=estimate.oracle,

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from harness.oracle.analytic import ROUNDING_ORIGIN
+from harness.oracle.ball.errors import NotCertifiedError
+from harness.oracle.ball.oracle import ball_hessian_products
 from harness.oracle.differences import MOST_DIRECTION_STEPS, domain_of
 from harness.oracle.estimate import Estimate
 from harness.oracle.flat import FlatSubject, random_signs
@@ -21,7 +23,7 @@ from harness.oracle.ladder import UNIT_ROUNDOFF, Slopes, scales, slopes
 from harness.oracle.rounding import FUSED, SAFETY, SAMPLES, rounding_bars
 from harness.records import Finding, Outcome
 from harness.verify.compare import Comparison, compare
-from harness.verify.evidence import BALL_OPERATIONS, BALL_SECONDS, unless_refuted
+from harness.verify.evidence import CERTIFICATE_BUDGET, unless_refuted
 from harness.verify.first import FirstOrder
 from harness.verify.routes import (
     RouteUnavailableError,
@@ -208,13 +210,8 @@ def _certificate(scene: Scene, directions: Tensor) -> tuple[Estimate | None, str
     """Enclose the Hessian's products in ball arithmetic, on a small budget; or say why they are not enclosed."""
     if scene.labels.device != "cpu":
         return None, None
-    from harness.oracle.ball.budget import Budget
-    from harness.oracle.ball.errors import NotCertifiedError
-    from harness.oracle.ball.oracle import ball_hessian_products
-
-    budget = Budget(operations=BALL_OPERATIONS, coordinate_operations=BALL_OPERATIONS // 2, seconds=BALL_SECONDS)
     try:
-        return ball_hessian_products(scene.flat, scene.cotangents[0], directions, budget=budget), None
+        return ball_hessian_products(scene.flat, scene.cotangents[0], directions, budget=CERTIFICATE_BUDGET), None
     except NotCertifiedError as reason:
         return None, str(reason)
 
@@ -318,8 +315,7 @@ def _finding(scene: Scene, check: str, found: Comparison, what: str, oracle: str
         if found.outcome is Outcome.FAIL
         else f"{what} and {oracle}: {found.reason}"
     )
-    return scene.finding(
-        check, found.outcome, message, question=f"{check} at {scene.point.name}", actual=found.actual,
-        expected=found.expected, error=found.error, bar=found.bar, bar_origin=origin, resolution=found.resolution,
-        digits=found.digits, route="double backward", oracle=oracle, order=2,
+    return scene.judged(
+        check, found, message, question=f"{check} at {scene.point.name}", bar_origin=origin, route="double backward",
+        oracle=oracle, order=2,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from emulations.registry import EMULATIONS
-from emulations.state import ChannelScaleAtomics
+from emulations.state import ScaleAtomics
 
 import harness
 from harness.records import Outcome
@@ -59,7 +59,7 @@ def test_the_bug_is_noticed(slug: str) -> None:
 
 def test_atomic_additions_are_no_bug() -> None:
     """A sum whose order changes unless deterministic algorithms are asked for passes."""
-    entry = replace(EMULATIONS["order-of-sum"], right=ChannelScaleAtomics.apply)
+    entry = replace(EMULATIONS["order-of-sum"], right=ScaleAtomics.apply)
     verdict = judged(entry, "right")
     assert verdict.outcome is Outcome.PASS, verdict.message
 

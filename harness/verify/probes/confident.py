@@ -17,8 +17,8 @@ from harness.oracle.storage import HALVES
 from harness.records import Finding, Outcome
 from harness.verify.first import FirstOrder
 from harness.verify.options import ProbeOptions
-from harness.verify.policies import Policy
-from harness.verify.precision import low_precision
+from harness.verify.precision.check import low_precision
+from harness.verify.precision.policies import Policy
 from harness.verify.probes.infer import declared
 from harness.verify.probes.kinds import allowed, made, multiplied
 from harness.verify.probes.registry import probes_for

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 
 from harness.case.subject import Point
+from harness.oracle.ball.budget import Budget
+from harness.oracle.ball.errors import NotCertifiedError
+from harness.oracle.ball.oracle import ball_estimates
 from harness.oracle.flat import FlatSubject, real_vector
 from harness.oracle.rounding import SAFETY
 from harness.verify.evidence import rounding_of
@@ -33,7 +36,8 @@ SINGLE_OUTPUTS = 32
 """Outputs looked at one by one at a kink."""
 UNLIKE = 1e-3
 """Relative to the largest entry: disagreement with the reference that counts where finite differences are blind."""
-BALL_SECONDS = 1.0
+BALL_BUDGET = Budget(operations=100_000, coordinate_operations=50_000, seconds=1.0)
+"""What an enclosure at a probe's point may cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -328,14 +332,9 @@ def _certified(scene: Scene, gradient: Tensor, bar: Tensor) -> bool:
     """Whether ball arithmetic speaks for the gradient."""
     if scene.labels.device != "cpu":
         return False
-    from harness.oracle.ball.budget import Budget
-    from harness.oracle.ball.errors import NotCertifiedError
-    from harness.oracle.ball.oracle import ball_estimates
-
-    budget = Budget(operations=100_000, coordinate_operations=50_000, seconds=BALL_SECONDS)
     try:
         _, found = ball_estimates(
-            scene.flat, scene.cotangents[:1], generator=scene.generator("probe balls"), budget=budget
+            scene.flat, scene.cotangents[:1], generator=scene.generator("probe balls"), budget=BALL_BUDGET
         )
     except NotCertifiedError:
         return False

@@ -8,6 +8,7 @@ import random
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from emulations.emulation import Emulation
+from emulations.precision import Scale
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
@@ -59,22 +60,7 @@ class GatherRace(Gather):
         return g.new_zeros(ctx.shape).index_add(0, index, g), None
 
 
-class ChannelScale(Function):
-    """x · weight with a weight per channel, whose gradient is summed in one fixed order."""
-
-    @staticmethod
-    def forward(ctx, x, weight):
-        ctx.save_for_backward(x, weight)
-        return x * weight
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, g):
-        x, weight = ctx.saved_tensors
-        return g * weight, (g * x).sum(0)
-
-
-class ChannelScaleUnordered(ChannelScale):
+class ScaleUnordered(Scale):
     """flash-attention #2244: the order of a sum changes from run to run though the backward promises it does not.
 
     Seen by reruns compared bit by bit, which those who promise as much ask for.
@@ -90,7 +76,7 @@ class ChannelScaleUnordered(ChannelScale):
         return g * weight, total
 
 
-class ChannelScaleAtomics(ChannelScaleUnordered):
+class ScaleAtomics(ScaleUnordered):
     """The order of a sum changes from run to run, but not where PyTorch is asked for deterministic algorithms.
 
     This is no bug: atomic additions are like that, and what they differ by is rounding.
@@ -100,8 +86,8 @@ class ChannelScaleAtomics(ChannelScaleUnordered):
     @once_differentiable
     def backward(ctx, g):
         if torch.are_deterministic_algorithms_enabled():
-            return ChannelScale.backward(ctx, g)
-        return ChannelScaleUnordered.backward(ctx, g)
+            return Scale.backward(ctx, g)
+        return ScaleUnordered.backward(ctx, g)
 
 
 class MaskedSoftplus(Function):
@@ -206,8 +192,8 @@ EMULATIONS = (
     ),
     Emulation(
         slug="order-of-sum",
-        wrong=ChannelScaleUnordered.apply,
-        right=ChannelScale.apply,
+        wrong=ScaleUnordered.apply,
+        right=Scale.apply,
         reference=lambda x, weight: x * weight,
         inputs={"x": Input(shape=("n", "d")), "weight": Input(shape=("d",))},
         dims={"n": 16, "d": 3},

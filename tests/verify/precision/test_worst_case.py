@@ -9,8 +9,8 @@ from torch import Tensor
 
 from harness.case.subject import Input, Point, Subject
 from harness.oracle.flat import FlatSubject
+from harness.verify.precision.worst_case import Bars, sharpened
 from harness.verify.routes import reverse
-from harness.verify.worst_case import Bars, sharpened
 
 MONTE_CARLO = "rounding of float32: Monte Carlo arithmetic, 8 samples × 8"
 

@@ -14,8 +14,8 @@ from harness.case.subject import Input, Point, Subject
 from harness.records import Finding, Outcome
 from harness.verify.api import check
 from harness.verify.first import FirstOrder
-from harness.verify.policies import Policy, policy_of
-from harness.verify.precision import low_precision
+from harness.verify.precision.check import low_precision
+from harness.verify.precision.policies import Policy, policy_of
 from harness.verify.scene import Labels
 
 F16, BF16 = torch.float16, torch.bfloat16

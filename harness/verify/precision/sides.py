@@ -16,10 +16,10 @@ from harness.oracle.rounding import UNIT_ROUNDOFF
 from harness.oracle.storage import HALVES
 from harness.verify.evidence import rounding_of
 from harness.verify.first import FirstOrder
-from harness.verify.policies import Policy
+from harness.verify.precision.policies import Policy
+from harness.verify.precision.yardstick import Yardstick, bars_of, own_bars
 from harness.verify.routes import Gradients, reverse
 from harness.verify.scene import Scene
-from harness.verify.yardstick import Yardstick, bars_of, own_bars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

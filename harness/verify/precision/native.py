@@ -16,8 +16,8 @@ from harness.errors import UsageError
 from harness.oracle.flat import FlatSubject
 from harness.oracle.rounding import UNIT_ROUNDOFF
 from harness.records import Finding
+from harness.verify.precision.sides import rounded_point
 from harness.verify.scene import Labels, Scene
-from harness.verify.sides import rounded_point
 
 _BELOW_FLOAT32 = 2.0**-32
 """A relative change that float64 keeps and float32 does not."""

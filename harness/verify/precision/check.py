@@ -20,15 +20,15 @@ from harness.oracle.flat import FlatSubject
 from harness.oracle.rounding import SAFETY, SAMPLES
 from harness.oracle.storage import HALVES
 from harness.records import Finding, Outcome
-from harness.verify.accuracy import in_short, measure
 from harness.verify.compare import compare
 from harness.verify.first import FirstOrder
-from harness.verify.policies import Policy, accepted_mistakes
+from harness.verify.precision.accuracy import in_short, measure
+from harness.verify.precision.policies import Policy, accepted_mistakes
+from harness.verify.precision.sides import Sides, in_dtype, rounded_point, rounding_at, with_own_rounding
+from harness.verify.precision.worst_case import sharpened
+from harness.verify.precision.yardstick import measured_by, torch_steps
 from harness.verify.routes import RouteUnavailableError, reverse
 from harness.verify.scene import Labels, Scene, number
-from harness.verify.sides import Sides, in_dtype, rounded_point, rounding_at, with_own_rounding
-from harness.verify.worst_case import sharpened
-from harness.verify.yardstick import measured_by, torch_steps
 
 
 def low_precision(
@@ -136,11 +136,11 @@ def _value(sides: Sides) -> Finding:
         if found.outcome is Outcome.FAIL
         else f"value in {name} and float64: {found.reason}"
     )
-    finding = scene.finding(
-        f"{name} value ~ float64", Outcome.PASS if found.outcome is Outcome.VACUOUS else found.outcome, message,
-        question=f"{name} value at {scene.point.name}", actual=found.actual, expected=found.expected,
-        error=found.error, bar=found.bar, bar_origin=_origin(sides, order=0), resolution=found.resolution,
-        digits=found.digits, order=0,
+    if found.outcome is Outcome.VACUOUS:
+        found = replace(found, outcome=Outcome.PASS)
+    finding = scene.judged(
+        f"{name} value ~ float64", found, message,
+        question=f"{name} value at {scene.point.name}", bar_origin=_origin(sides, order=0), order=0,
     )  # fmt: skip
     return _excused(sides, finding)
 

@@ -14,7 +14,7 @@ from harness.records import Finding, Outcome, Precision, VerifyRecord
 from harness.run.journal import decode, encode
 from harness.verify.api import check
 from harness.verify.check import verify_case
-from harness.verify.policies import AllClose, FlashTwice, Policy, RmsRatio, accepted_mistakes, policy_of
+from harness.verify.precision.policies import AllClose, FlashTwice, Policy, RmsRatio, accepted_mistakes, policy_of
 from harness.verify.verdict import decide
 
 UNIT = 2.0**-8
