@@ -143,16 +143,7 @@ class _Bench:
         return self._pieces(base, variants, template)
 
     def _setting(self, sizes: Mapping[str, int]) -> Setting:
-        values = placed(self.draw(sizes), self.options.dtype, self.clock.device)
-        wanted = tuple(
-            name
-            for name in self.subject.differentiable
-            if values[name].is_floating_point() or values[name].is_complex()
-        )
-        generator = torch.Generator().manual_seed(self.options.seed)
-        return make_setting(
-            self.subject.function, values, wanted, generator=generator, optimizer=self.options.optimizer
-        )
+        return setting_at(self.subject, self.draw(sizes), self.options, self.clock.device)
 
     def _pieces(self, base: Setting, variants: tuple[str, ...], template: Timing) -> list[Timing]:
         """Build, sample and weigh every pass of every variant at one size, keeping their order in the rows."""
@@ -214,6 +205,23 @@ class _Bench:
         row = _note(Outcome.SKIPPED, reason, device=self.clock.name, dtype=_name(self.options.dtype))
         threads = torch.get_num_threads() if self.clock.device.type == "cpu" else None
         return replace(row, variant=variant, threads=threads)
+
+
+def setting_at(subject: Subject, values: Tensors, options: BenchmarkOptions, device: torch.device) -> Setting:
+    """Make the setting that passes of a subject are built from, by autograd.
+
+    Args:
+        subject: what is timed; it is evaluated once.
+        values: its inputs as they were drawn.
+        options: their dtype, the seed of the cotangents, and the optimizer.
+        device: where they go.
+    """
+    inputs = placed(values, options.dtype, device)
+    wanted = tuple(
+        name for name in subject.differentiable if inputs[name].is_floating_point() or inputs[name].is_complex()
+    )
+    generator = torch.Generator().manual_seed(options.seed)
+    return make_setting(subject.function, inputs, wanted, generator=generator, optimizer=options.optimizer)
 
 
 def placed(values: Tensors, dtype: torch.dtype, device: torch.device) -> Tensors:

@@ -102,6 +102,41 @@ def resting_collector() -> Iterator[None]:
             gc.enable()
 
 
+def block_s(work: Work, clock: Clock, calls: int) -> float:
+    """Prepare a block of calls, run it, and return how long the calls took together, in seconds."""
+    if work.before is not None:
+        work.before(calls)
+    return clock.block_s(work.call, calls)
+
+
+def calibrated(work: Work, clock: Clock, sample_s: float) -> int:
+    """Find how many calls make a sample: double them until a block takes a quarter of one, then scale to a whole one.
+
+    The fastest of a few blocks counts: one that was interrupted would end this with far too few calls.
+
+    Args:
+        work: what is timed; it has been called before.
+        clock: times the blocks.
+        sample_s: wanted length of a sample.
+    """
+    most = min(work.most_calls, MAX_CALLS)
+    calls, took_s = 1, _fastest_block_s(work, clock, 1, sample_s)
+    while took_s < sample_s / 4 and calls < most:
+        calls = min(2 * calls, most)
+        took_s = _fastest_block_s(work, clock, calls, sample_s)
+    return max(1, min(most, round(calls * sample_s / took_s))) if took_s > 0 else calls
+
+
+def _fastest_block_s(work: Work, clock: Clock, calls: int, sample_s: float) -> float:
+    """Time a block, up to `TRIES` times as long as none of them was faster than a quarter of a sample."""
+    fastest = block_s(work, clock, calls)
+    for _ in range(TRIES - 1):
+        if fastest < sample_s / 4 or fastest >= TRIES * sample_s:
+            break
+        fastest = min(fastest, block_s(work, clock, calls))
+    return fastest
+
+
 @dataclass(slots=True)
 class _Sampler:
     """One piece of work on its way through first call, calibration, warm-up and rounds."""
@@ -161,9 +196,7 @@ class _Sampler:
         )
 
     def _block(self, calls: int) -> float:
-        if self.work.before is not None:
-            self.work.before(calls)
-        return self.clock.block_s(self.work.call, calls)
+        return block_s(self.work, self.clock, calls)
 
     def _first_call(self) -> None:
         if self.work.before is not None:
@@ -175,26 +208,7 @@ class _Sampler:
         self.first_call_s = round(self.clock.now_s() - start, DIGITS)
 
     def _calibrate(self) -> None:
-        """Double the calls of a block until it takes a quarter of a sample, then scale to a whole one.
-
-        The fastest of a few blocks counts: one that was interrupted would end this with far too few calls.
-        """
-        most, wanted_s = min(self.work.most_calls, MAX_CALLS), self.effort.sample_s
-        self.calls, took_s = 1, self._fastest_block(1, wanted_s / 4)
-        while took_s < wanted_s / 4 and self.calls < most:
-            self.calls = min(2 * self.calls, most)
-            took_s = self._fastest_block(self.calls, wanted_s / 4)
-        if took_s > 0:
-            self.calls = max(1, min(most, round(self.calls * wanted_s / took_s)))
-
-    def _fastest_block(self, calls: int, enough_s: float) -> float:
-        """Time a block, up to `TRIES` times as long as none of them was faster than `enough_s`."""
-        fastest = self._block(calls)
-        for _ in range(TRIES - 1):
-            if fastest < enough_s or fastest >= TRIES * self.effort.sample_s:
-                break
-            fastest = min(fastest, self._block(calls))
-        return fastest
+        self.calls = calibrated(self.work, self.clock, self.effort.sample_s)
 
     def _warm_up(self) -> None:
         effort, taken = self.effort, list[float]()
