@@ -15,10 +15,8 @@ from typing import Protocol, cast
 
 import torch
 
+from harness.bench.block import Block, Call
 from harness.errors import UsageError
-
-Call = Callable[[], object]
-
 
 class NoClockError(UsageError):
     """There is no clock for a device here; the message is the reason, as a skipped timing shows it."""
@@ -38,8 +36,8 @@ class Clock(Protocol):
     def now_s(self) -> float:
         """Read a steadily growing host time, in seconds; budgets are kept by it."""
 
-    def block_s(self, call: Call, calls: int) -> float:
-        """Run `call` `calls` times and return how long the device worked on all of them together, in seconds."""
+    def block(self, call: Call, calls: int) -> Block:
+        """Run `call` `calls` times; return how long the device worked on all of them together, and what it told."""
 
     def settle(self) -> None:
         """Wait until the device has no work left."""
@@ -57,13 +55,13 @@ class CpuClock:
         """Read the host's time, in seconds."""
         return time.perf_counter_ns() * 1e-9
 
-    def block_s(self, call: Call, calls: int) -> float:
-        """Time `calls` calls on the host, in seconds."""
+    def block(self, call: Call, calls: int) -> Block:
+        """Time `calls` calls on the host."""
         turns = repeat(None, calls)
         start = time.perf_counter_ns()
         for _ in turns:
             call()
-        return (time.perf_counter_ns() - start) * 1e-9
+        return Block(time_s=(time.perf_counter_ns() - start) * 1e-9)
 
     def settle(self) -> None:
         """Do nothing: work on the CPU is done when a call returns."""
@@ -111,7 +109,7 @@ class CudaClock:
         """Read the host's time, in seconds."""
         return self._now_s()
 
-    def block_s(self, call: Call, calls: int) -> float:
+    def block(self, call: Call, calls: int) -> Block:
         """Time `calls` calls on the device, from the start of the first to the end of the last, in seconds."""
         with self._current():
             start, end = self._make_event(), self._make_event()
@@ -120,7 +118,7 @@ class CudaClock:
                 call()
             end.record()
             end.synchronize()
-            return start.elapsed_time(end) * 1e-3
+            return Block(time_s=start.elapsed_time(end) * 1e-3)
 
     def settle(self) -> None:
         """Wait until the device has no work left."""

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 
-from harness.bench.clocks import Call, Clock
+from harness.bench.block import Block, Call, Observed
+from harness.bench.clocks import Clock
 from harness.bench.statistics import is_steady
 
 MAX_CALLS = 1_000_000
@@ -76,6 +77,8 @@ class Measurement:
     """
 
     samples: tuple[float, ...] = ()
+    observed: tuple[Observed, ...] = ()
+    """What the device told during each sample; empty where it tells nothing (a CPU)."""
     calls: int = 0
     """Calls per sample."""
     first_call_s: float | None = None
@@ -102,11 +105,16 @@ def resting_collector() -> Iterator[None]:
             gc.enable()
 
 
-def block_s(work: Work, clock: Clock, calls: int) -> float:
-    """Prepare a block of calls, run it, and return how long the calls took together, in seconds."""
+def block(work: Work, clock: Clock, calls: int) -> Block:
+    """Prepare a block of calls, run it, and return how long the calls took together and what the device told."""
     if work.before is not None:
         work.before(calls)
-    return clock.block_s(work.call, calls)
+    return clock.block(work.call, calls)
+
+
+def block_s(work: Work, clock: Clock, calls: int) -> float:
+    """Prepare a block of calls, run it, and return how long the calls took together, in seconds."""
+    return block(work, clock, calls).time_s
 
 
 def calibrated(work: Work, clock: Clock, sample_s: float) -> int:
@@ -148,6 +156,7 @@ class _Sampler:
     first_call_s: float | None = None
     steady: bool = False
     samples: list[float] = field(default_factory=list)
+    observed: list[Observed] = field(default_factory=list)
     used_s: float = 0.0
     error: str | None = None
     trace: str | None = None
@@ -174,7 +183,7 @@ class _Sampler:
 
     def take(self) -> None:
         """Take one sample in this round."""
-        self.guard(lambda: self.samples.append(round(self._block(self.calls) / self.calls, DIGITS)))
+        self.guard(self._take)
 
     @property
     def wants_more(self) -> bool:
@@ -188,6 +197,7 @@ class _Sampler:
         """Freeze what was measured."""
         return Measurement(
             samples=tuple(self.samples),
+            observed=tuple(self.observed),
             calls=self.calls,
             first_call_s=self.first_call_s,
             steady=self.steady,
@@ -197,6 +207,12 @@ class _Sampler:
 
     def _block(self, calls: int) -> float:
         return block_s(self.work, self.clock, calls)
+
+    def _take(self) -> None:
+        taken = block(self.work, self.clock, self.calls)
+        self.samples.append(round(taken.time_s / self.calls, DIGITS))
+        if taken.observed is not None:
+            self.observed.append(taken.observed)
 
     def _first_call(self) -> None:
         if self.work.before is not None:

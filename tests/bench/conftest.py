@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 
+from harness.bench.block import Block
+
 
 @dataclass
 class FakeClock:
@@ -35,6 +37,10 @@ class FakeClock:
             call()
             self.spend(self.per_call_s)
         return self.time_s - start
+
+    def block(self, call: Callable[[], object], calls: int) -> Block:
+        """Run the calls and return what they spent, as a block."""
+        return Block(time_s=self.block_s(call, calls))
 
     def settle(self) -> None:
         """Count."""

@@ -13,13 +13,13 @@ def test_cpu_clock_counts_a_block_in_seconds(monkeypatch):
     """The time of a block is the difference of two readings of the nanosecond counter, whatever it holds."""
     readings = iter([1_000, 3_001_000])
     monkeypatch.setattr(time, "perf_counter_ns", lambda: next(readings))
-    assert CpuClock().block_s(lambda: None, 7) == pytest.approx(3e-3)
+    assert CpuClock().block(lambda: None, 7).time_s == pytest.approx(3e-3)
 
 
 def test_cpu_clock_makes_every_call():
     """A block of n calls calls n times."""
     calls = []
-    CpuClock().block_s(lambda: calls.append(1), 5)
+    CpuClock().block(lambda: calls.append(1), 5)
     assert len(calls) == 5
 
 
@@ -32,12 +32,12 @@ def test_cpu_clock_grows():
 def test_cuda_clock_takes_device_time(fake_device):
     """The figure is the time between two events on the device, turned from milliseconds into seconds."""
     clock = CudaClock(make_event=fake_device.event, settle=fake_device.settle)
-    assert clock.block_s(fake_device.launch, 3) == pytest.approx(6e-3)
+    assert clock.block(fake_device.launch, 3).time_s == pytest.approx(6e-3)
 
 
 def test_cuda_clock_waits_once_after_the_block(fake_device):
     """Nothing waits for the device between the calls: one synchronisation, on the closing event."""
-    CudaClock(make_event=fake_device.event, settle=fake_device.settle).block_s(fake_device.launch, 2)
+    CudaClock(make_event=fake_device.event, settle=fake_device.settle).block(fake_device.launch, 2)
     assert fake_device.log == ["record", "launch", "launch", "record", "synchronize"]
 
 
@@ -93,4 +93,4 @@ def test_cuda_events_on_a_real_device():
     """On a machine with CUDA, a block of matrix products takes some device time."""
     clock = clock_for("cuda")
     matrix = torch.ones(512, 512, device=clock.device)
-    assert clock.block_s(lambda: matrix @ matrix, 10) > 0
+    assert clock.block(lambda: matrix @ matrix, 10).time_s > 0
