@@ -54,7 +54,11 @@ def build_subject(case: Case, *, trust: Trust) -> Subject:
     frame = _Frame(case, subject.inputs, subject.let)
     gradient, expressions = _gradient(case, subject, frame, trust)
     return replace(
-        subject, gradient=gradient, gradient_expressions=expressions, reference=_reference(case, subject, frame, trust)
+        subject,
+        gradient=gradient,
+        gradient_expressions=expressions,
+        reference=_reference(case, subject, frame, trust),
+        residuals=_residuals(case, subject, frame, trust),
     )
 
 
@@ -169,6 +173,24 @@ def _with_loss(run: Function, reference: PythonRef, case: Case, inputs: Mapping[
         return (loss({**values, "output": outputs[0]}),)
 
     return function
+
+
+def _residuals(case: Case, subject: Subject, frame: _Frame, trust: Trust) -> Function | None:
+    residuals = case.model.residuals
+    if residuals is None:
+        return None
+    if isinstance(residuals, PythonRef):
+        return _python_subject(
+            case, residuals, {name: subject.inputs[name] for name in case.model.inputs}, trust
+        ).function
+    texts = [residuals] if isinstance(residuals, str) else residuals
+    programs = [compiled(parse(text, names=frame.names)) for text in texts]
+
+    def run(tensors: Tensors) -> Outputs:
+        values = frame.values(tensors)
+        return tuple(program(values) for program in programs)
+
+    return run
 
 
 def _reference(case: Case, subject: Subject, frame: _Frame, trust: Trust) -> Function | None:

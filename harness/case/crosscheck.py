@@ -13,7 +13,7 @@ from harness.case.case import Case
 from harness.case.documents import Path, Problem
 from harness.case.draws import ARITIES, parse_draw, wants_gradient
 from harness.case.expression import ExpressionError, nearest, parse
-from harness.case.schema import CaseModel, Claims, ConvergeModel, InputModel, PointModel, PythonRef, Value
+from harness.case.schema import CaseModel, Claims, ConvergeModel, InputModel, PointModel, PythonRef, Value, function_of
 from harness.case.values import WORDS, constant, shape_of
 from harness.errors import UsageError
 
@@ -181,7 +181,9 @@ def _lets(scope: _Scope) -> Iterator[Problem]:
 
 def _function(scope: _Scope) -> Iterator[Problem]:
     function = scope.model.function
-    if isinstance(function, PythonRef):
+    if scope.model.residuals is not None:
+        yield from _residuals(scope)
+    elif isinstance(function, PythonRef):
         yield from _loss(("function",), function, scope)
         if scope.model.let:
             yield Problem(
@@ -194,6 +196,22 @@ def _function(scope: _Scope) -> Iterator[Problem]:
             yield Problem(("function",), "function is an empty list; give at least one expression")
         for index, text in enumerate(function):
             yield from _expression(("function", index), text, scope.names)
+
+
+def _residuals(scope: _Scope) -> Iterator[Problem]:
+    residuals = scope.model.residuals
+    if scope.model.function != function_of(residuals):
+        yield Problem(("residuals",), "a case has `function` or `residuals`, not both; remove one", at_key=True)
+    if isinstance(residuals, PythonRef):
+        if residuals.loss is not None:
+            yield Problem(("residuals", "loss"), "`loss` belongs to function, not to residuals", at_key=True)
+    elif isinstance(residuals, str):
+        yield from _expression(("residuals",), residuals, scope.names)
+    elif residuals is not None:
+        if not residuals:
+            yield Problem(("residuals",), "residuals is an empty list; give at least one expression")
+        for index, text in enumerate(residuals):
+            yield from _expression(("residuals", index), text, scope.names)
 
 
 def _loss(path: Path, reference: PythonRef, scope: _Scope) -> Iterator[Problem]:

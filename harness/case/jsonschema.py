@@ -20,8 +20,10 @@ def case_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "A case of the harness"
     properties = schema["properties"]
-    for key in ("let", "function", "gradient", "reference"):
+    for key in ("let", "function", "residuals", "gradient", "reference"):
         properties[key] = _with_numbers(properties[key])
+    schema["required"].remove("function")
+    schema["oneOf"] = [{"required": ["function"]}, {"required": ["residuals"]}]
     return schema
 
 

@@ -202,7 +202,7 @@ def _as_text(path: documents.Path, kind: str) -> bool:
             return kind == "float"
         case ("converge", int(), "fit", _):
             return True
-        case ("function",) | ("function", int()) | ("reference",) | ("let" | "gradient", _):
+        case ("function" | "residuals" | "reference",) | ("function" | "residuals", int()) | ("let" | "gradient", _):
             return True
         case _:
             return False

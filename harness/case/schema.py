@@ -7,9 +7,9 @@ what an expression may contain is `expression`'s. Unknown keys are faults everyw
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from typing_extensions import TypeAliasType
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
@@ -296,7 +296,9 @@ class CaseModel(Model):
     let: dict[Name, ExpressionText] = {}
     """Named intermediate values, in order; each may use the ones before."""
     function: ExpressionText | list[ExpressionText] | PythonRef
-    """What is under test: an expression, a list of them for several outputs, or Python code."""
+    """What is under test: an expression, a list of them for several outputs, or Python code. Not with `residuals`."""
+    residuals: ExpressionText | list[ExpressionText] | PythonRef | None = None
+    """Instead of `function`: the residuals r of a least-squares problem; the function is then the sum of all r²."""
     gradient: Annotated[PythonRef | dict[Name, ExpressionText] | None, Field(union_mode="left_to_right")] = None
     """By input; may use `cotangent` (cotangent_0, … with several outputs). Without it, the output must be a scalar."""
     reference: ExpressionText | PythonRef | None = None
@@ -311,3 +313,26 @@ class CaseModel(Model):
     """What is timed."""
     expected: ExpectedModel | None = None
     """A declared failure."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_function(cls, data: Any) -> Any:
+        """Write the function that residuals stand for; what cannot be residuals is a fault of its own."""
+        if not isinstance(data, dict) or data.get("residuals") is None or "function" in data:
+            return data
+        try:
+            return {**data, "function": function_of(_RESIDUALS.validate_python(data["residuals"]))}
+        except ValidationError:
+            return {**data, "function": "0"}
+
+
+Residuals = ExpressionText | list[ExpressionText] | PythonRef
+_RESIDUALS: TypeAdapter[Residuals] = TypeAdapter(Residuals)
+
+
+def function_of(residuals: Residuals | None) -> str | PythonRef:
+    """Return the sum of squares that residuals stand for; "0" where there are none."""
+    if isinstance(residuals, PythonRef):
+        return PythonRef(python=residuals.python, loss="sum(output**2)")
+    texts = [residuals] if isinstance(residuals, str) else residuals or []
+    return " + ".join(f"sum(({text})**2)" for text in texts) or "0"

@@ -54,6 +54,7 @@ class _Parts:
     """A case's expressions; those that cannot be read are left out, as the loader has reported them."""
 
     let: Mapping[str, _Part]
+    residuals: tuple[_Part, ...]
     function: tuple[_Part, ...]
     """One per output; empty when the subject is Python code, or when some output cannot be read."""
     gradient: Mapping[str, _Part]
@@ -95,6 +96,8 @@ class _Evaluation:
             value = self.value(part)
             if value is not None:
                 self.values[name] = value
+        if any(self.value(part) is None for part in self.parts.residuals):
+            return None
         found = [self.value(part) for part in self.parts.function]
         known = tuple(value for value in found if value is not None)
         return known if known and len(known) == len(found) else None
@@ -191,7 +194,8 @@ def _parts(case: Case) -> _Parts:
     known = [*model.dims, *model.inputs]
     names = [*known, *model.let]
     function = () if isinstance(model.function, PythonRef) else model.function
-    texts = [(("function",), function)] if isinstance(function, str) else _listed(function)
+    residuals = () if isinstance(model.residuals, PythonRef) else model.residuals or ()
+    texts = _listed("function", function)
     outputs = [_part(path, text, names) for path, text in texts]
     let = {name: _part(("let", name), text, names) for name, text in model.let.items()}
     cotangents = [*names, "cotangent", *(f"cotangent_{index}" for index in range(len(outputs)))]
@@ -199,7 +203,9 @@ def _parts(case: Case) -> _Parts:
     gradients = {
         name: _part(("gradient", name), text, cotangents) for name, text in gradient.items() if name in model.inputs
     }
+    terms = [_part(path, text, names) for path, text in _listed("residuals", residuals)]
     return _Parts(
+        residuals=tuple(part for part in terms if part is not None),
         let={name: part for name, part in let.items() if part is not None},
         function=tuple(part for part in outputs if part is not None) if None not in outputs else (),
         gradient={name: part for name, part in gradients.items() if part is not None},
@@ -207,8 +213,10 @@ def _parts(case: Case) -> _Parts:
     )
 
 
-def _listed(texts: Sequence[str]) -> list[tuple[Path, str]]:
-    return [(("function", index), text) for index, text in enumerate(texts)]
+def _listed(key: str, texts: str | Sequence[str]) -> list[tuple[Path, str]]:
+    if isinstance(texts, str):
+        return [((key,), texts)]
+    return [((key, index), text) for index, text in enumerate(texts)]
 
 
 def _part(path: Path, text: str, names: Sequence[str]) -> _Part | None:

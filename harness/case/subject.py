@@ -69,6 +69,8 @@ class Subject:
     expressions: tuple[Expression, ...] = ()
     let: Mapping[str, Expression] = field(default_factory=dict)
     gradient_expressions: Mapping[str, Expression] = field(default_factory=dict)
+    residuals: Callable[[Tensors], tuple[Tensor, ...]] | None = None
+    """The residuals whose sum of squares `function` is, where the case says them."""
     module: Callable[[], object] | None = None
     """Makes a fresh torch.nn.Module when the subject is one; its parameters are inputs too, by their dotted names."""
 
