@@ -20,7 +20,7 @@ from harness.records import ExitCode
 
 if TYPE_CHECKING:
     from harness.records import Run
-    from harness.run.baseline import Change
+    from harness.run.changes import Change
     from harness.run.options import Kind, RunOptions
     from harness.run.sweep import Sweep
 

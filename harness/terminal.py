@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Finding, Outcome, Run, VerifyRecord
-from harness.run.baseline import Change, Direction
+from harness.run.changes import Change, Direction
 from harness.run.plan import Job
 
 COLOURS = {

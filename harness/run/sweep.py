@@ -12,7 +12,8 @@ from pathlib import Path
 
 from harness.case.operators import DATABASE, choose_operators, load_database
 from harness.records import ExitCode, Run
-from harness.run.baseline import Change, changes, check_comparable
+from harness.run.baseline import changes, check_comparable
+from harness.run.changes import Change
 from harness.run.execute import OnRunning, untold, warm_up
 from harness.run.journal import read_run
 from harness.run.options import RunOptions
