@@ -45,18 +45,22 @@ def in_worker(work: Work, job: Job, options: RunOptions, surroundings: Surroundi
     Returns:
         The job's records; an error for want of memory is a crash, as it would have been without the cap.
     """
-    _redirect(surroundings.output)
+    redirect(surroundings.output)
     if surroundings.single_thread:
         import torch
 
         torch.set_num_threads(1)
     if options.memory_gib is not None:
-        _cap_memory(round(options.memory_gib * GIB))
+        cap_memory(round(options.memory_gib * GIB))
     return tuple(_named_crash(record, options) for record in work(job, options))
 
 
-def _redirect(output: Path | None) -> None:
-    """Take standard output, which may carry a JSON document, away from the subject."""
+def redirect(output: Path | None) -> None:
+    """Take standard output, which may carry a JSON document, away from the subject.
+
+    Args:
+        output: file that takes over standard output and error; None sends both to standard error.
+    """
     sys.stdout.flush()
     if output is None:
         os.dup2(2, 1)
@@ -67,7 +71,7 @@ def _redirect(output: Path | None) -> None:
     os.close(descriptor)
 
 
-def _cap_memory(extra_bytes: int) -> None:
+def cap_memory(extra_bytes: int) -> None:
     """Limit private writable memory to what is in use now plus `extra_bytes`, where the system can (Linux).
 
     RLIMIT_DATA rather than RLIMIT_AS: CUDA and the allocators' arenas reserve address space far beyond what they use.
