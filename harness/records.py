@@ -422,9 +422,9 @@ class Timing:
     outcome: Outcome
     message: str
     what: str
-    """value · forward · backward · forward_backward · step"""
+    """value · forward · backward · forward_backward · jacobian · step"""
     variant: str
-    """autograd · analytic · compile · reference · SGD …"""
+    """autograd · analytic · compile · reference · jacrev · jacfwd · SGD …"""
     device: str
     dtype: str
     sizes: tuple[tuple[str, int], ...] = ()
@@ -445,6 +445,10 @@ class Timing:
     """Threads torch used on the CPU."""
     on_device: DeviceTimes | None = None
     """Of a timing on an accelerator; `samples` are device time then."""
+    compile_s: float | None = None
+    """What the compiler took for the code that the pass runs; None where nothing was compiled."""
+    counts: Counts | None = None
+    """What one call does, counted exactly."""
 
     @property
     def throttled(self) -> bool:
