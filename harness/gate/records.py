@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from harness.bench.comparison import Decision, Judgement, Margin, PairSamples
 from harness.errors import UsageError
-from harness.records import Environment
+from harness.records import Counts, Environment
 
 GATE_VERSION = 1
 """Of the JSON document; a document of another version is refused."""
@@ -86,20 +86,6 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
-    """An exact number of both sides, such as FLOPs or operators of one call; None where a side could not tell."""
-
-    name: str
-    base: int | None
-    head: int | None
-
-    @property
-    def differs(self) -> bool:
-        """Whether both are known and not the same."""
-        return self.base is not None and self.head is not None and self.base != self.head
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """What came of timing one workload on both sides.
 
@@ -121,7 +107,9 @@ class Compared:
     """The judgement of `confirmed` by itself, before it was adjusted for the number of rows."""
     inner: int | None = None
     """Calls per sample, the same on both sides."""
-    counts: tuple[Count, ...] = ()
+    base_counts: Counts | None = None
+    """Exact counts of one call; None where they could not be had."""
+    head_counts: Counts | None = None
     base_code: tuple[str, ...] = ()
     """Files that the case's Python code was imported from on the base; empty for expressions."""
     head_code: tuple[str, ...] = ()
