@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -144,6 +144,7 @@ class Phase:
 class GateResult:
     """Everything the gate found."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(ser_json_inf_nan="strings")
     version: int = GATE_VERSION
     command: str
     started: str
@@ -165,7 +166,7 @@ class GateResult:
         return tuple(row for row in self.compared if row.decision is decision)
 
 
-_ADAPTER: TypeAdapter[GateResult] = TypeAdapter(GateResult, config=ConfigDict(ser_json_inf_nan="strings"))
+_ADAPTER = TypeAdapter(GateResult)
 
 
 def to_json(result: GateResult) -> str:
