@@ -66,9 +66,7 @@ def toplevel(folder: Path) -> Path | None:
     except GitError as error:
         if "not a git repository" in str(error) or "must be run in a work tree" in str(error) or not _installed():
             return None
-        raise UsageError(
-            f"Cannot read the repository of {str(folder)!r}: {error}. Make it readable to git, or name a folder as base."
-        ) from error
+        raise UsageError(f"Cannot read the repository of {str(folder)!r}: {error}. Make it readable to git.") from error
 
 
 def commit_of(folder: Path, ref: str) -> str | None:

@@ -123,7 +123,7 @@ def carry_out(
     with _journal(options, header) as journal:
         interrupted = False
         try:
-            with _terminable(), closing(_execute(jobs, options, output, on_running)) as done:
+            with terminable(), closing(_execute(jobs, options, output, on_running)) as done:
                 for record in done:
                     _keep(record, records, journal)
                     on_record(record)
@@ -155,6 +155,23 @@ def point_latest(directory: Path) -> None:
         if link.is_symlink():
             link.unlink()
         link.symlink_to(directory.name)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C would; signals belong to the main thread, elsewhere nothing changes."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def check_options(options: RunOptions) -> None:
@@ -239,23 +256,6 @@ def _finish(run: Run, started: float, decide: Callable[[Run], int], *, interrupt
         exit_code=ExitCode.INTERRUPTED if interrupted else decide(run),
     )
     return Run(header=run.header, records=run.records, footer=footer)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does; signals belong to the main thread, elsewhere nothing changes."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _remove_empty(output: Path | None) -> None:
