@@ -350,7 +350,7 @@ class DeviceState:
     memory_clock_mhz: int | None = None
     temperature_c: int | None = None
     power_w: float | None = None
-    throttling: tuple[str, ...] = ()
+    throttling: tuple[str, ...] | None = None
     """Why its clocks were held down: power cap, heat, a brake …; reasons that leave them as set are not in it."""
     missing: str | None = None
     """Why nothing is known, when nothing is."""
@@ -379,8 +379,8 @@ class DeviceTimes:
     """Host time until a call has returned, its work being queued."""
     end_to_end: Measured | None = None
     """Host time from the start of a call until the device has finished it."""
-    launch_hidden: bool | None = None
-    """Whether the queue was full before the timing of every sample began; if not, launch latency is in the figure."""
+    launch_exposed: int = 0
+    """Samples that began before all their calls were queued: the host's launch latency may be in their time."""
     states: tuple[DeviceState, ...] = ()
     """One per sample of the timing, in its order."""
     throttled: int = 0

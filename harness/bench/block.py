@@ -1,4 +1,4 @@
-"""What timing a block of calls gives: its time, and what the device told meanwhile. Values only; nothing is run here."""
+"""What timing a block of calls gives: its time, and what the device told meanwhile. Nothing is run here."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import psutil
 import torch
 
+from harness.bench.device import Device, TorchCuda
 from harness.bench.sampling import Work
 from harness.case.subject import Input
 
@@ -25,12 +26,13 @@ COPIES = 8
 """Tensors of an input's size that timing all passes is assumed to hold at once: leaves, gradients, what graphs save."""
 
 
-def peak_memory_bytes(work: Work, device: torch.device) -> int | None:
+def peak_memory_bytes(work: Work, device: torch.device, accelerator: Device | None = None) -> int | None:
     """Measure the peak of torch's allocations during one call, over what was allocated before it.
 
     Args:
         work: called once, after a call that warmed it up.
         device: where it runs.
+        accelerator: the same as an accelerator, where it is one.
 
     Returns:
         Bytes; None for a type of device that no counter is known for.
@@ -40,18 +42,14 @@ def peak_memory_bytes(work: Work, device: torch.device) -> int | None:
     """
     if work.before is not None:
         work.before(1)
-    if device.type == "cuda":
-        return _cuda_peak_bytes(work, device)
+    accelerator = accelerator or _accelerator(device)
+    if accelerator is not None:
+        return accelerator.peak_bytes(work.call)
     return _cpu_peak_bytes(work) if device.type == "cpu" else None
 
 
-def _cuda_peak_bytes(work: Work, device: torch.device) -> int:
-    torch.cuda.synchronize(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    start = torch.cuda.memory_allocated(device)
-    work.call()
-    torch.cuda.synchronize(device)
-    return max(0, torch.cuda.max_memory_allocated(device) - start)
+def _accelerator(device: torch.device) -> Device | None:
+    return TorchCuda(device) if device.type == "cuda" else None
 
 
 def _cpu_peak_bytes(work: Work) -> int:
@@ -86,10 +84,11 @@ def _quiet_profiler() -> Iterator[None]:
             del os.environ[name]
 
 
-def free_bytes(device: torch.device) -> int | None:
+def free_bytes(device: torch.device, accelerator: Device | None = None) -> int | None:
     """Ask how much memory a device has left, in bytes; None where that is unknown. A process limit counts too."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+    accelerator = accelerator or _accelerator(device)
+    if accelerator is not None:
+        return accelerator.free_bytes()
     if device.type != "cpu":
         return None
     process, free = psutil.Process(), int(psutil.virtual_memory().available)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import torch
 
 from harness.bench.block import Block
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_cuda import FakeCuda
 
 
 @dataclass
@@ -47,48 +53,6 @@ class FakeClock:
         self.settled += 1
 
 
-@dataclass
-class FakeDevice:
-    """A device whose queue works through calls in its own time, and that keeps a log of what was asked of it."""
-
-    time_ms: float = 0.0
-    log: list[str] = field(default_factory=list)
-
-    def launch(self) -> None:
-        """Queue a call that keeps the device busy for 2 ms."""
-        self.time_ms += 2.0
-        self.log.append("launch")
-
-    def event(self) -> FakeEvent:
-        """Make an event."""
-        return FakeEvent(device=self)
-
-    def settle(self) -> None:
-        """Log a synchronisation of the whole device."""
-        self.log.append("settle")
-
-
-@dataclass
-class FakeEvent:
-    """An event of a fake device."""
-
-    device: FakeDevice
-    mark_ms: float = 0.0
-
-    def record(self) -> None:
-        """Mark the present end of the queue."""
-        self.mark_ms = self.device.time_ms
-        self.device.log.append("record")
-
-    def synchronize(self) -> None:
-        """Log the wait."""
-        self.device.log.append("synchronize")
-
-    def elapsed_time(self, end_event: FakeEvent) -> float:
-        """Milliseconds to a later event."""
-        return end_event.mark_ms - self.mark_ms
-
-
 @pytest.fixture(autouse=True)
 def no_collecting(monkeypatch) -> list[int]:
     """Count collections instead of making them: each takes a tenth of a second with all of torch loaded."""
@@ -110,6 +74,6 @@ def fake_clock() -> FakeClock:
 
 
 @pytest.fixture
-def fake_device() -> FakeDevice:
-    """A device with events, without a GPU."""
-    return FakeDevice()
+def make_fake_cuda() -> type[FakeCuda]:
+    """Make CUDA devices without a GPU."""
+    return FakeCuda

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from harness.bench.clocks import CpuClock, CudaClock, NoClockError, clock_for
+from harness.bench.clocks import CpuClock, NoClockError, clock_for
 from harness.errors import UsageError
 
 
@@ -27,30 +27,6 @@ def test_cpu_clock_grows():
     """The host's time never goes back."""
     clock = CpuClock()
     assert clock.now_s() <= clock.now_s()
-
-
-def test_cuda_clock_takes_device_time(fake_device):
-    """The figure is the time between two events on the device, turned from milliseconds into seconds."""
-    clock = CudaClock(make_event=fake_device.event, settle=fake_device.settle)
-    assert clock.block(fake_device.launch, 3).time_s == pytest.approx(6e-3)
-
-
-def test_cuda_clock_waits_once_after_the_block(fake_device):
-    """Nothing waits for the device between the calls: one synchronisation, on the closing event."""
-    CudaClock(make_event=fake_device.event, settle=fake_device.settle).block(fake_device.launch, 2)
-    assert fake_device.log == ["record", "launch", "launch", "record", "synchronize"]
-
-
-def test_cuda_clock_settles_the_device(fake_device):
-    """Settling waits for the whole device."""
-    CudaClock(make_event=fake_device.event, settle=fake_device.settle).settle()
-    assert fake_device.log == ["settle"]
-
-
-def test_cuda_clock_keeps_the_hosts_time_for_budgets(fake_device):
-    """Budgets run on the host's time, which may be given."""
-    clock = CudaClock(make_event=fake_device.event, settle=fake_device.settle, now_s=lambda: 12.5)
-    assert clock.now_s() == 12.5
 
 
 def test_no_cuda_is_said(monkeypatch):
