@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import special, stats
 
-from harness.bench.paired import PairSamples, doubt, median_of_ratios, typical_s, usable
+from harness.bench.detectable import by_interval, by_test
+from harness.bench.judgement import Decision, Judgement, Margin, PairSamples
+from harness.bench.paired import doubt, median_of_ratios, typical_s, usable
 from harness.bench.statistics import Interval
 
 __all__ = ["Decision", "Judgement", "Margin", "PairSamples", "adjusted", "confirm", "screen", "wide"]
-
-POWER = 0.9
-"""Probability with which the minimum detectable effect is found."""
 
 FEWEST_SCREENED = 8
 """Fewest pairs of samples a screening decides on."""
@@ -48,53 +45,7 @@ TARGET = 5 / 3
 FAMILY = 50
 """How many cases tested at once the stopping rule provides for: its level is α divided by this (Bonferroni)."""
 
-
-class Decision(StrEnum):
-    """What a comparison of two timings says about head."""
-
-    SLOWER = "slower"
-    SAME = "same"
-    FASTER = "faster"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """A decision about one case, with the evidence for it."""
-
-    decision: Decision
-    ratio: Interval | None
-    """Time of head over time of base; `samples` are pairs of samples when screened, process pairs when confirmed."""
-    mde: float | None
-    """Smallest relative slow-down that this many samples of this spread find with a probability of 90 %."""
-    p: float | None
-    """One-sided p-value of "head is not slower than base"; None where nothing was tested."""
-    reason: str
-    threshold: float | None = None
-    """The relative difference that mattered: the margin, or the absolute floor where that is larger."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Margin:
-    """What counts as a difference, and how sure one has to be of it."""
-
-    relative: float = 0.03
-    """δ: relative differences up to this are of no interest."""
-    floor_s: float = 50e-9
-    """Differences up to this many seconds per call are of no interest either."""
-    alpha: float = 0.05
-    """One-sided level of every test; intervals cover 1 − 2α."""
-    processes: float = 0.01
-    """Standard deviation allowed for between two processes that run the same code, where only one pair was run."""
-
-    @property
-    def confidence(self) -> float:
-        """Coverage of the intervals: two one-sided tests at α look at an interval of 1 − 2α."""
-        return 1.0 - 2.0 * self.alpha
-
-    def threshold(self, base_s: float) -> float:
-        """Return the relative difference that matters for calls of `base_s` seconds."""
-        return max(self.relative, self.floor_s / base_s) if base_s > 0 else math.inf
+BOTH = "the interval allows both a difference that matters and none"
 
 
 def screen(pair: PairSamples, margin: Margin) -> Judgement:
@@ -112,21 +63,21 @@ def screen(pair: PairSamples, margin: Margin) -> Judgement:
         SLOWER or FASTER when the whole interval lies beyond δ, SAME when it lies inside, otherwise INCONCLUSIVE, with
         the reason. A SLOWER here is a candidate, not a finding.
     """
-    logs = usable(pair)
-    threshold = margin.threshold(typical_s(pair))
-    reason = doubt(pair, min(threshold, margin.relative), fewest=FEWEST_SCREENED)
-    if len(logs) < FEWEST_SCREENED:
-        return _undecided(reason or "there are too few samples", threshold)
+    logs, threshold = usable(pair), margin.threshold(typical_s(pair))
+    reason = doubt(pair, threshold, fewest=FEWEST_SCREENED)
+    if len(logs) < FEWEST_SCREENED or math.isinf(threshold):
+        return _undecided(reason or "")
     found = median_of_ratios(logs, margin.confidence)
-    quantile = float(stats.norm.ppf(1.0 - margin.alpha))
-    allowed = quantile * margin.processes
+    allowed = float(special.ndtri(1.0 - margin.alpha)) * margin.processes
     low = found.point - math.hypot(found.point - found.low, allowed)
     high = found.point + math.hypot(found.high - found.point, allowed)
-    ratio = _ratio(found.point, low, high, margin.confidence, len(logs))
-    half = (high - low) / 2.0
-    mde = math.expm1(_log(threshold) + half * (1.0 + float(stats.norm.ppf(POWER)) / quantile))
     judged = Judgement(
-        decision=Decision.INCONCLUSIVE, ratio=ratio, mde=mde, p=None, reason=reason or "", threshold=threshold
+        decision=Decision.INCONCLUSIVE,
+        ratio=_ratio(found.point, low, high, margin.confidence, len(logs)),
+        mde=by_interval((high - low) / 2.0, threshold, margin.alpha),
+        p=None,
+        reason=reason or "",
+        threshold=threshold,
     )
     return judged if reason else _placed(judged, low, high)
 
@@ -145,17 +96,16 @@ def confirm(pairs: Sequence[PairSamples], margin: Margin) -> Judgement:
         The judgement of this case alone; `adjusted` accounts for the others.
     """
     kept, reasons = _fit(pairs, margin)
-    threshold = margin.threshold(float(np.median([typical_s(pair) for pair in pairs])) if pairs else 0.0)
-    if len(kept) < FEWEST_PAIRS:
-        return _undecided(_too_few(len(kept), reasons), threshold)
-    mean, spread = _moments(kept)
-    error = spread / math.sqrt(len(kept))
-    p = float(stats.t.sf(mean / error, len(kept) - 1))
-    half = float(stats.t.ppf(1.0 - margin.alpha, len(kept) - 1)) * error
+    count = len(kept)
+    if count < FEWEST_PAIRS or count <= len(reasons):
+        return _undecided(_too_few(count, reasons))
+    mean, error, threshold = _summary(kept, margin)
+    p = float(special.stdtr(count - 1, -mean / error))
+    half = _quantile(count, margin) * error
     judged = Judgement(
         decision=Decision.INCONCLUSIVE,
-        ratio=_ratio(mean, mean - half, mean + half, margin.confidence, len(kept)),
-        mde=_mde(spread, len(kept), threshold, margin.alpha),
+        ratio=_ratio(mean, mean - half, mean + half, margin.confidence, count),
+        mde=by_test(error, count, threshold, margin.alpha),
         p=p,
         reason="",
         threshold=threshold,
@@ -175,15 +125,20 @@ def adjusted(judgements: Sequence[Judgement], margin: Margin) -> tuple[Judgement
         margin: the one they were judged with.
 
     Returns:
-        The judgements, in order; tested ones have the adjusted p-value of a slow-down.
+        The judgements, in order; tested ones have the adjusted p-value of a slow-down, and the minimum detectable
+        effect among so many tests.
     """
     tested = [judged for judged in judgements if judged.p is not None]
     if not tested:
         return tuple(judgements)
     raw = np.array([judged.p for judged in tested])
-    slower, faster = (stats.false_discovery_control(p, method="bh") for p in (raw, np.clip(1.0 - raw, 0.0, 1.0)))
+    slower, faster = (stats.false_discovery_control(p, method="bh") for p in (raw, 1.0 - raw))
     found = iter(
-        _tested(replace(judged, p=float(up)), slower=up <= margin.alpha, faster=down <= margin.alpha)
+        _tested(
+            replace(_among(judged, margin, len(tested)), p=float(up)),
+            slower=up <= margin.alpha,
+            faster=down <= margin.alpha,
+        )
         for judged, up, down in zip(tested, slower, faster, strict=True)
     )
     return tuple(judged if judged.p is None else next(found) for judged in judgements)
@@ -206,95 +161,80 @@ def wide(pairs: Sequence[PairSamples], margin: Margin) -> bool:
     kept, _ = _fit(pairs, margin)
     if len(kept) < FEWEST_PAIRS:
         return True
-    threshold = margin.threshold(float(np.median([typical_s(pair) for pair in pairs])))
-    if not math.isfinite(threshold):
-        return False
-    _, spread = _moments(kept)
-    return _mde(spread, len(kept), threshold, margin.alpha / FAMILY) > TARGET * threshold
+    _, error, threshold = _summary(kept, margin)
+    return by_test(error, len(kept), threshold, margin.alpha / FAMILY) > TARGET * threshold
 
 
-def _fit(pairs: Sequence[PairSamples], margin: Margin) -> tuple[list[float], list[str]]:
-    """Return the observations of the process pairs that are fit to be judged, and why the others are not."""
-    kept, reasons = list[float](), list[str]()
-    for pair in pairs:
-        reason = doubt(pair, margin.relative, fewest=FEWEST_IN_PAIR)
-        if reason:
-            reasons.append(reason)
-        else:
-            kept.append(float(np.median(usable(pair))))
-    return kept, reasons
+def _fit(pairs: Sequence[PairSamples], margin: Margin) -> tuple[list[PairSamples], list[str]]:
+    """Return the process pairs that can be judged, and the reasons why the others cannot."""
+    doubts = [(pair, doubt(pair, margin.threshold(typical_s(pair)), fewest=FEWEST_IN_PAIR)) for pair in pairs]
+    return [pair for pair, reason in doubts if reason is None], [reason for _, reason in doubts if reason]
 
 
 def _too_few(count: int, reasons: Sequence[str]) -> str:
-    text = f"{count} of {count + len(reasons)} process pairs can be judged; {FEWEST_PAIRS} are needed"
+    text = f"{count} of {count + len(reasons)} process pairs can be judged; {FEWEST_PAIRS} and a majority are needed"
     return f"{text}: {max(reasons, key=reasons.count)}" if reasons else text
 
 
-def _moments(observations: Sequence[float]) -> tuple[float, float]:
-    return float(np.mean(observations)), max(float(np.std(observations, ddof=1)), LEAST_SPREAD)
+def _summary(pairs: Sequence[PairSamples], margin: Margin) -> tuple[float, float, float]:
+    """Return mean and standard error of the process pairs' median log-ratios, and the threshold for them."""
+    medians = [float(np.median(usable(pair))) for pair in pairs]
+    base_s = float(np.median([typical_s(pair) for pair in pairs]))
+    error = max(float(np.std(medians, ddof=1)), LEAST_SPREAD) / math.sqrt(len(medians))
+    return float(np.mean(medians)), error, margin.threshold(base_s)
 
 
-@cache
-def _detectable(count: int, alpha: float) -> float:
-    """Return the noncentrality at which a one-sided t-test of `count` observations at `alpha` has a power of `POWER`."""
-    critical = float(stats.t.ppf(1.0 - alpha, count - 1))
-
-    def missed(shift: float) -> float:
-        return float(stats.nct.cdf(critical, count - 1, shift)) - (1.0 - POWER)
-
-    return float(optimize.brentq(missed, 0.0, 4.0 * critical + 10.0))
+def _quantile(count: int, margin: Margin) -> float:
+    """Half the width of a mean's interval, in standard errors."""
+    return float(special.stdtrit(count - 1, 1.0 - margin.alpha))
 
 
-def _mde(spread: float, count: int, threshold: float, alpha: float) -> float:
-    """Return the smallest relative slow-down found with `POWER`: significant, and at least the threshold."""
-    error = spread / math.sqrt(count)
-    over = _log(threshold) + float(stats.norm.ppf(POWER)) * error
-    return math.expm1(max(over, _detectable(count, alpha) * error))
+def _among(judged: Judgement, margin: Margin, tests: int) -> Judgement:
+    """Enlarge the minimum detectable effect to what is found among some number of tests, at a level of α/tests.
 
-
-def _tested(judged: Judgement, *, slower: bool, faster: bool) -> Judgement:
-    """Decide a confirmed case, given what the tests of its two directions say."""
+    That is what a single regression needs; where there are several, the procedure is less strict with each.
+    """
     ratio, threshold = judged.ratio, judged.threshold
     if ratio is None or ratio.low is None or ratio.high is None or threshold is None:
         return judged
-    if slower and ratio.point >= 1.0 + threshold:
+    error = math.log(ratio.high / ratio.low) / 2.0 / _quantile(ratio.samples, margin)
+    return replace(judged, mde=by_test(error, ratio.samples, threshold, margin.alpha / tests))
+
+
+def _tested(judged: Judgement, *, slower: bool, faster: bool) -> Judgement:
+    """Decide a confirmed case, given what the tests of the two directions say."""
+    ratio, threshold = judged.ratio, judged.threshold
+    if ratio is None or ratio.low is None or ratio.high is None or threshold is None:
+        return judged
+    up, down = ratio.point >= 1.0 + threshold, ratio.point <= 1.0 / (1.0 + threshold)
+    if (up and slower) or (down and faster):
+        decision = Decision.SLOWER if up else Decision.FASTER
         return replace(
-            judged, decision=Decision.SLOWER, reason=f"{ratio.samples} process pairs agree that it is slower"
+            judged, decision=decision, reason=f"{ratio.point:.3g} × the base in {ratio.samples} process pairs"
         )
-    if faster and ratio.point <= 1.0 / (1.0 + threshold):
-        return replace(
-            judged, decision=Decision.FASTER, reason=f"{ratio.samples} process pairs agree that it is faster"
-        )
+    if up or down:
+        reason = f"{ratio.point:.3g} × the base, but its {ratio.samples} process pairs differ too much to be sure of it"
+        return replace(judged, decision=Decision.INCONCLUSIVE, reason=reason)
     placed = _placed(judged, math.log(ratio.low), math.log(ratio.high))
-    if placed.decision is Decision.SAME:
-        return placed
-    return replace(judged, decision=Decision.INCONCLUSIVE, reason=UNDECIDED)
-
-
-UNDECIDED = "the interval allows both a difference that matters and none"
+    return placed if placed.decision is Decision.SAME else replace(placed, decision=Decision.INCONCLUSIVE, reason=BOTH)
 
 
 def _placed(judged: Judgement, low: float, high: float) -> Judgement:
     """Decide by where an interval of the log-ratio lies relative to ±δ."""
-    limit = _log(judged.threshold or 0.0)
+    limit = math.log1p(judged.threshold or 0.0)
     if -limit <= low and high <= limit:
         return replace(judged, decision=Decision.SAME, reason="any difference is smaller than the margin")
     if low > limit:
         return replace(judged, decision=Decision.SLOWER, reason="the whole interval lies above the margin")
     if high < -limit:
         return replace(judged, decision=Decision.FASTER, reason="the whole interval lies below the margin")
-    return replace(judged, decision=Decision.INCONCLUSIVE, reason=UNDECIDED)
-
-
-def _log(threshold: float) -> float:
-    return math.log1p(threshold)
+    return replace(judged, decision=Decision.INCONCLUSIVE, reason=BOTH)
 
 
 def _ratio(point: float, low: float, high: float, confidence: float, samples: int) -> Interval:
-    return Interval(
-        point=math.exp(point), low=math.exp(low), high=math.exp(high), confidence=confidence, samples=samples
-    )
+    ends = math.exp(point), math.exp(low), math.exp(high)
+    return Interval(point=ends[0], low=ends[1], high=ends[2], confidence=confidence, samples=samples)
 
 
-def _undecided(reason: str, threshold: float) -> Judgement:
-    return Judgement(decision=Decision.INCONCLUSIVE, ratio=None, mde=None, p=None, reason=reason, threshold=threshold)
+def _undecided(reason: str) -> Judgement:
+    return Judgement(decision=Decision.INCONCLUSIVE, ratio=None, mde=None, p=None, reason=reason)
