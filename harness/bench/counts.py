@@ -52,12 +52,27 @@ def exact_counts(setting: Setting, what: str) -> Counts:
     Raises:
         Exception: whatever the subject raises.
     """
-    saved = saved_bytes(setting) if what in SAVING_PASSES and setting.gradient is None else (None, None)
-    if setting.fresh_graphs:
-        return Counts(saved_bytes=saved[0], saved_input_bytes=saved[1])
     work = PASSES[what](setting)
     for _ in range(WARM_CALLS):
         _prepared(work)()
+    return warm_counts(work, setting, what)
+
+
+def warm_counts(work: Work, setting: Setting, what: str) -> Counts:
+    """Count what one call of a piece of work does that has been called before.
+
+    Args:
+        work: the pass built from the setting.
+        setting: as for `exact_counts`.
+        what: name of the pass.
+
+    Raises:
+        Exception: whatever the subject raises.
+    """
+    saving = what in SAVING_PASSES and setting.gradient is None and setting.transform is None
+    saved = saved_bytes(setting) if saving else (None, None)
+    if setting.fresh_graphs:
+        return Counts(saved_bytes=saved[0], saved_input_bytes=saved[1])
     ledger, call = _Ledger(), _prepared(work)
     with ledger:
         kept = call()

@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from random import Random
 
 import torch
 
 from harness.bench.clocks import Clock, NoClockError, clock_for
+from harness.bench.compiler import CompileLog, compile_log, fresh_compiler
+from harness.bench.counts import warm_counts
+from harness.bench.jacobians import UnfitError
 from harness.bench.memory import element_count, free_bytes, peak_memory_bytes, shortage
-from harness.bench.passes import GRADIENT_PASSES, PASSES, Setting, make_setting, quiet_compiler
+from harness.bench.passes import DERIVATIVE_PASSES, PASSES, Setting, make_setting
 from harness.bench.sampling import FULL, QUICK, Effort, Work, resting_collector, sample
 from harness.bench.sizes import Sweep, all_sizes
-from harness.bench.timings import ALL, fit_scalings, gradient_to_value, reason_of, timing_of
-from harness.bench.variants import AUTOGRAD, missing, passes_of, setting_of
+from harness.bench.timings import ALL, fit_scalings, gradient_to_value, reason_of, timing_of, with_compile_time
+from harness.bench.variants import AUTOGRAD, COMPILE, missing, passes_of, setting_of
 from harness.case.subject import Subject, Tensors
-from harness.records import Outcome, Scaling, Timing
+from harness.records import Counts, Outcome, Scaling, Timing
 
 Draw = Callable[[Mapping[str, int]], Tensors]
 """Draws the inputs at given sizes: on the CPU, in double precision or integers; equal for equal sizes."""
@@ -37,7 +40,7 @@ class BenchmarkOptions:
     sweeps: tuple[Sweep, ...]
     passes: tuple[str, ...] = ("value", "forward", "backward", "forward_backward")
     against: tuple[str, ...] = ()
-    """Variants timed beside autograd: analytic, reference, compile."""
+    """Variants timed beside autograd: analytic, reference, compile, jacrev, jacfwd."""
     devices: tuple[str, ...] = ("cpu", "cuda")
     dtype: torch.dtype = torch.float32
     optimizer: str = "SGD"
@@ -105,6 +108,16 @@ def benchmark_subject(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A pass of a variant that can run, and the place of its row."""
+
+    place: int
+    what: str
+    setting: Setting
+    work: Work
+
+
 @dataclass(slots=True)
 class _Bench:
     """One subject on one device, size after size."""
@@ -123,8 +136,9 @@ class _Bench:
         variants = (AUTOGRAD, *(name for name, reason in reasons.items() if reason is None))
         rows = [self._skipped(reason, variant=name) for name, reason in reasons.items() if reason is not None]
         sizes = sorted(all_sizes(self.options.sweeps), key=lambda each: element_count(self.subject.inputs, each))
-        for each in sizes:
-            rows += self._size(each, variants)
+        with fresh_compiler(device) if COMPILE in variants else nullcontext():
+            for each in sizes:
+                rows += self._size(each, variants)
         return rows
 
     def _size(self, sizes: Mapping[str, int], variants: tuple[str, ...]) -> list[Timing]:
@@ -135,31 +149,39 @@ class _Bench:
         template = replace(self._skipped("", variant=ALL), sizes=tuple(sizes.items()), elements=elements)
         if reason is not None:
             return [replace(template, message=reason)]
-        try:
-            base = self._setting(sizes)
-        except Exception as error:  # noqa: BLE001  The case boundary: the subject itself raised.
-            self.traces.append(traceback.format_exc())
-            return [replace(template, outcome=Outcome.ERROR, message=reason_of(error))]
-        return self._pieces(base, variants, template)
+        listening: AbstractContextManager[CompileLog] = (
+            compile_log() if COMPILE in variants else nullcontext(CompileLog())
+        )
+        with listening as log:
+            try:
+                base = self._setting(sizes)
+            except Exception as error:  # noqa: BLE001  The case boundary: the subject itself raised.
+                self.traces.append(traceback.format_exc())
+                return [replace(template, outcome=Outcome.ERROR, message=reason_of(error))]
+            # Of a subject that compiles itself, nobody can tell which variant a compilation was for.
+            return self._pieces(base, variants, template, CompileLog() if log.compilations else log)
 
     def _setting(self, sizes: Mapping[str, int]) -> Setting:
         return setting_at(self.subject, self.draw(sizes), self.options, self.clock.device)
 
-    def _pieces(self, base: Setting, variants: tuple[str, ...], template: Timing) -> list[Timing]:
+    def _pieces(self, base: Setting, variants: tuple[str, ...], template: Timing, log: CompileLog) -> list[Timing]:
         """Build, sample and weigh every pass of every variant at one size, keeping their order in the rows."""
         rows: list[Timing] = []
-        works: list[tuple[int, Work]] = []
-        quiet = quiet_compiler() if "compile" in variants else nullcontext()
-        with quiet:
-            for variant in variants:
-                setting = self._variant(variant, base, template, rows)
-                for what in passes_of(variant, self.options.passes) if setting is not None else ():
-                    label = base.optimizer if what == "step" else variant
-                    row = replace(template, what=what, variant=label)
-                    built = self._build(what, setting, row) if setting is not None else row
-                    rows.append(built if isinstance(built, Timing) else row)
-                    works += [(len(rows) - 1, built)] if isinstance(built, Work) else []
-            self._sample(rows, works)
+        pieces: list[_Piece] = []
+        for variant in variants:
+            setting = self._variant(variant, base, template, rows)
+            if setting is None:
+                continue
+            for what in passes_of(variant, self.options.passes):
+                label = base.optimizer if what == "step" else variant
+                row = replace(template, what=what, variant=label)
+                built = self._build(what, setting, row)
+                rows.append(built if isinstance(built, Timing) else row)
+                if isinstance(built, Work):
+                    pieces.append(_Piece(place=len(rows) - 1, what=what, setting=setting, work=built))
+        self._sample(rows, pieces, log)
+        for piece in pieces:
+            rows[piece.place] = self._weighed(piece, rows[piece.place])
         return rows
 
     def _variant(self, variant: str, base: Setting, template: Timing, rows: list[Timing]) -> Setting | None:
@@ -172,25 +194,39 @@ class _Bench:
 
     def _build(self, what: str, setting: Setting, row: Timing) -> Work | Timing:
         """Make the pass's work, or the row that says why there is none."""
-        if what in (*GRADIENT_PASSES, "step") and not setting.differentiable:
+        if what in DERIVATIVE_PASSES and not setting.differentiable:
             return replace(row, message="no input has a gradient")
         try:
             return PASSES[what](setting)
+        except UnfitError as reason:
+            return replace(row, message=str(reason))
         except Exception as error:  # noqa: BLE001  The case boundary: setting up a pass calls the subject.
             self.traces.append(traceback.format_exc())
             return replace(row, outcome=Outcome.ERROR, message=reason_of(error))
 
-    def _sample(self, rows: list[Timing], works: list[tuple[int, Work]]) -> None:
+    def _sample(self, rows: list[Timing], pieces: list[_Piece], log: CompileLog) -> None:
         """Sample all works together and put what came of each in its row."""
         order = Random(f"{self.options.seed} {self.subject.name}")
-        measured = sample([work for _, work in works], self.clock, self.options.chosen_effort, order)
-        for (place, work), measurement in zip(works, measured, strict=True):
-            timing = timing_of(measurement, rows[place])
-            if measurement.traceback is not None:
+        works = [piece.work for piece in pieces]
+        for piece, measurement in zip(
+            pieces, sample(works, self.clock, self.options.chosen_effort, order), strict=True
+        ):
+            timing = timing_of(measurement, rows[piece.place])
+            if timing.variant == COMPILE:
+                timing = with_compile_time(timing, log.seconds_for(piece.what))
+            if measurement.error is not None and piece.setting.transform is not None:
+                # The function works by autograd; that torch.func cannot take it is a limit of the two together.
+                message = f"{timing.variant} cannot run this function: {timing.message}"
+                timing = replace(timing, outcome=Outcome.SKIPPED, message=message)
+            elif measurement.traceback is not None:
                 self.traces.append(measurement.traceback)
-            else:
-                timing = replace(timing, peak_memory_bytes=self._peak(work, timing))
-            rows[place] = timing
+            rows[piece.place] = timing
+
+    def _weighed(self, piece: _Piece, timing: Timing) -> Timing:
+        """Add what is counted in calls of its own; a pass that raised has nothing more to say."""
+        if timing.outcome in (Outcome.ERROR, Outcome.SKIPPED):
+            return timing
+        return replace(timing, peak_memory_bytes=self._peak(piece.work, timing), counts=_counts(piece))
 
     def _peak(self, work: Work, timing: Timing) -> int | None:
         try:
@@ -205,6 +241,13 @@ class _Bench:
         row = _note(Outcome.SKIPPED, reason, device=self.clock.name, dtype=_name(self.options.dtype))
         threads = torch.get_num_threads() if self.clock.device.type == "cpu" else None
         return replace(row, variant=variant, threads=threads)
+
+
+def _counts(piece: _Piece) -> Counts | None:
+    try:
+        return warm_counts(piece.work, piece.setting, piece.what)
+    except Exception:  # noqa: BLE001  As with the peak: that what was timed cannot be counted is no fault of it.
+        return None
 
 
 def setting_at(subject: Subject, values: Tensors, options: BenchmarkOptions, device: torch.device) -> Setting:

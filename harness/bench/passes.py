@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.bench.jacobians import Transform, check_gradient, jacobian
 from harness.bench.sampling import Work
 from harness.case.subject import Tensors
 from harness.errors import UsageError
@@ -44,6 +45,8 @@ class Setting:
     cotangents: tuple[Tensor, ...]
     gradient: Gradient | None = None
     """The analytic gradient, timed instead of autograd's when there is one."""
+    transform: Transform | None = None
+    """What of `torch.func` gives the derivatives, instead of autograd."""
     fresh_graphs: bool = False
     """Whether a graph may be walked only once (compiled backward passes free their buffers)."""
     optimizer: str = "SGD"
@@ -96,9 +99,8 @@ def compiled(setting: Setting) -> Setting:
     """Return the same setting with its function compiled by `torch.compile` for exactly these shapes.
 
     Compiling happens at the first call of each pass, which holds whatever the passes before it have not had compiled
-    yet.
+    yet, and nothing where the same function was compiled for these shapes before.
     """
-    torch.compiler.reset()
     with quiet_compiler():
         function = torch.compile(setting.function, dynamic=False)
     return replace(setting, function=function, fresh_graphs=True)
@@ -147,15 +149,31 @@ def forward_backward(setting: Setting) -> Work:
                 return setting.function(setting.values), gradient(setting.values, setting.cotangents)
 
         return Work(call=call)
+    if setting.transform is not None:
+        check_gradient(setting.cotangents, setting.transform)
+        return whole_jacobian(setting)
     wanted = setting.wanted
     return Work(call=lambda: _gradient(setting.function(setting.leaves), wanted, setting.cotangents, retain=False))
+
+
+def whole_jacobian(setting: Setting) -> Work:
+    """Time all derivatives of all outputs, from the inputs: never the same thing as one gradient for one cotangent.
+
+    Raises:
+        UnfitError: they are too many, or complex.
+    """
+    call = jacobian(setting.function, setting.values, setting.differentiable, setting.cotangents, setting.transform)
+    return Work(call=call)
 
 
 def step(setting: Setting) -> Work:
     """Time one step of the optimizer on the differentiable inputs, with gradients that are there already.
 
+    The gradients are the same at every step, seeded, and of order 1: neither they nor what an optimizer makes of their
+    squares lie where numbers lose digits and arithmetic slows down. The optimizer's state is made by the first call.
+
     Raises:
-        UsageError: torch.optim has no such optimizer.
+        UsageError: torch.optim has no such optimizer, or its step evaluates the function by itself.
     """
     maker: Any = getattr(torch.optim, setting.optimizer, None)
     if not (isinstance(maker, type) and issubclass(maker, torch.optim.Optimizer)):
@@ -163,9 +181,16 @@ def step(setting: Setting) -> Work:
             f"Cannot time a step: optimizer={setting.optimizer!r} (type str) is not a class of torch.optim. "
             "Name one, such as Adam."
         )
+    if issubclass(maker, torch.optim.LBFGS):
+        raise UsageError(
+            f"Cannot time a step: optimizer={setting.optimizer!r} (type str) evaluates the function in each step, as "
+            "often as it likes. Name one that takes a step with the gradients that are there, such as Adam."
+        )
     parameters = [torch.nn.Parameter(leaf.detach().clone()) for leaf in setting.wanted]
+    generator = torch.Generator().manual_seed(0)
     for parameter in parameters:
-        parameter.grad = torch.full_like(parameter, 1e-3)
+        size = torch.empty(parameter.shape).uniform_(0.5, 1.5, generator=generator)
+        parameter.grad = size.to(parameter)
     make: Callable[..., torch.optim.Optimizer] = maker
     return Work(call=make(parameters).step)
 
@@ -214,9 +239,13 @@ PASSES: Mapping[str, Callable[[Setting], Work]] = {
     "forward": forward,
     "backward": backward,
     "forward_backward": forward_backward,
+    "jacobian": whole_jacobian,
     "step": step,
 }
 """By the name the case file uses: how a pass is built from a setting."""
+
+DERIVATIVE_PASSES = ("backward", "forward_backward", "jacobian", "step")
+"""The passes that need an input with a gradient."""
 
 GRADIENT_PASSES = ("backward", "forward_backward")
 """The passes an analytic gradient takes part in; the others are the function's own or the optimizer's."""

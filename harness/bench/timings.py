@@ -63,6 +63,21 @@ def timing_of(measurement: Measurement, row: Timing) -> Timing:
     )
 
 
+def with_compile_time(timing: Timing, told_s: float | None) -> Timing:
+    """Say of the timing of a compiled pass what compiling took.
+
+    Args:
+        timing: has been sampled.
+        told_s: what the compiler told; None where it told nothing, and the first call less the median is taken.
+    """
+    if told_s is not None:
+        return replace(timing, compile_s=told_s)
+    if timing.first_call_s is None or timing.median_s is None:
+        return timing
+    message = f"{timing.message}; compile time: the first call less the median"
+    return replace(timing, compile_s=max(0.0, timing.first_call_s - timing.median_s), message=message)
+
+
 def fit_scalings(timings: Sequence[Timing], sweeps: Sequence[Sweep]) -> tuple[Scaling, ...]:
     """Fit the growth exponent of every pass, variant and device along every sweep that has enough sizes."""
     scalings: list[Scaling] = []
