@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.bench.comparison import Margin
 
-Stage = Literal["screen", "confirm"]
+Stage = Literal["verify", "screen", "confirm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,8 +122,9 @@ def _lost_digits(before: VerifyRecord, after: VerifyRecord) -> Iterator[str]:
         if digits > LOST_AT_ONE or typical > (LOST_DIGITS if len(places) >= FEW_POINTS else LOST_AT_FEW):
             of = f" of {finding.input}" if finding.input else ""
             yield (
-                f"It passes, and lost digits: {finding.check}{of} agreed to {known.digits:.1f} and agrees to {finding.digits:.1f} at {finding.point or 'its point'} "
-                f"({finding.dtype}), with a loss of {typical:.1f} at most of {len(places)} points."
+                f"It passes, and lost digits: {finding.check}{of} in {finding.dtype} agreed to {known.digits:.1f} and "
+                f"agrees to {finding.digits:.1f} at {finding.point or 'its point'}; the median loss over its "
+                f"{len(places)} points is {typical:.1f}."
             )
 
 
