@@ -149,10 +149,7 @@ class _Bench:
         template = replace(self._skipped("", variant=ALL), sizes=tuple(sizes.items()), elements=elements)
         if reason is not None:
             return [replace(template, message=reason)]
-        listening: AbstractContextManager[CompileLog] = (
-            compile_log() if COMPILE in variants else nullcontext(CompileLog())
-        )
-        with listening as log:
+        with _listening(variants) as log:
             try:
                 base = self._setting(sizes)
             except Exception as error:  # noqa: BLE001  The case boundary: the subject itself raised.
@@ -241,6 +238,10 @@ class _Bench:
         row = _note(Outcome.SKIPPED, reason, device=self.clock.name, dtype=_name(self.options.dtype))
         threads = torch.get_num_threads() if self.clock.device.type == "cpu" else None
         return replace(row, variant=variant, threads=threads)
+
+
+def _listening(variants: tuple[str, ...]) -> AbstractContextManager[CompileLog]:
+    return compile_log() if COMPILE in variants else nullcontext(CompileLog())
 
 
 def _counts(piece: _Piece) -> Counts | None:
