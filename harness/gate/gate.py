@@ -16,13 +16,12 @@ from typing import Literal
 
 from harness.bench.comparison import Decision
 from harness.gate.correctness import OnVerified, Verified, verify_sides
+from harness.gate.counts import count_changes
 from harness.gate.engine import time_sides
 from harness.gate.matching import Matched, match
 from harness.gate.options import OnProgress, Progress, TimingOptions, untold
 from harness.gate.records import (
     Candidate,
-    Compared,
-    Count,
     GateResult,
     Phase,
     SideName,
@@ -111,37 +110,27 @@ def gate(options: GateOptions, *, start: Path | None = None, on_progress: OnProg
             command=options.command, started=started.isoformat(timespec="seconds"), base=both.base, head=both.head,
             margin=options.timing.margin, threads=options.timing.threads, seed=options.timing.seed,
             environment=environment(Path(both.head.root)), compared=compared, untimed=untimed, changes=changes,
+            verified=tuple(case for case in verified.head if case in verified.base), counts=options.counts,
             phases=clock.phases,
         )  # fmt: skip
-    return replace(result, exit_code=exit_code(result, counts=options.counts, verified=len(matched.both)))
+    return replace(result, exit_code=exit_code(result))
 
 
-def exit_code(result: GateResult, *, counts: CountRule = "report", verified: int = 0) -> int:
+def exit_code(result: GateResult) -> int:
     """Return what the command line ends with.
 
-    Args:
-        result: what was found.
-        counts: whether an exact count that rose fails the gate.
-        verified: how many cases were verified on both sides.
-
-    Returns:
-        1 for a confirmed slow-down, a verification that got worse and, with counts="fail", a count that rose; 3 where
-        nothing could be measured: no timing was decided although some were asked for, or there was nothing to compare
-        at all; 0 otherwise.
+    1 for a confirmed slow-down, a verification that got worse and, where counts fail the gate, a count that rose; 3
+    where nothing could be measured: no timing was decided although some were asked for, or there was nothing to compare
+    at all; 0 otherwise.
     """
     worse = any(change.direction == "worse" for change in result.changes)
-    if worse or result.rows(Decision.SLOWER) or (counts == "fail" and any(map(risen, result.compared))):
+    risen = any(count.risen for row in result.compared for count in count_changes(row))
+    if worse or result.rows(Decision.SLOWER) or (risen and result.counts == "fail"):
         return ExitCode.FAILED
     decided = any(row.decision is not Decision.INCONCLUSIVE for row in result.compared)
-    if decided or (verified and not result.compared and not result.untimed):
+    if decided or (result.verified and not result.compared and not result.untimed):
         return ExitCode.PASSED
     return ExitCode.UNDECIDED
-
-
-def risen(row: Compared) -> tuple[Count, ...]:
-    """List the exact counts of a row that are higher on the head than on the base."""
-    known = (count for count in row.counts if count.base is not None and count.head is not None)
-    return tuple(count for count in known if (count.head or 0) > (count.base or 0))
 
 
 def _verified(both: Trees, matched: Matched, options: GateOptions, on_progress: OnProgress) -> Verified:

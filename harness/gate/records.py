@@ -158,6 +158,10 @@ class GateResult:
     compared: tuple[Compared, ...] = ()
     untimed: tuple[Untimed, ...] = ()
     changes: tuple[VerificationChange, ...] = ()
+    verified: tuple[str, ...] = ()
+    """Ids of the cases that were verified on both sides."""
+    counts: Literal["report", "fail"] = "report"
+    """Whether an exact count that rose fails the gate."""
     phases: tuple[Phase, ...] = field(default=())
     exit_code: int = 0
 
