@@ -33,11 +33,10 @@ class Trust:
         """
         start = start.resolve()
         entries = [(entry, start, "--trust") for entry in extra]
-        for folder in (start, *start.parents):
-            config = folder / "pyproject.toml"
-            if config.is_file():
-                entries += [(entry, folder, f"[tool.harness] trust of {config}") for entry in _configured(config)]
-                break
+        config = project_file(start)
+        if config is not None:
+            where = f"[tool.harness] trust of {config}"
+            entries += [(entry, config.parent, where) for entry in _configured(config)]
         folders: list[Path] = []
         for entry, base, where in entries:
             if _is_folder(base / entry) and entry:
@@ -104,18 +103,33 @@ def _is_package(entry: str) -> bool:
     return bool(entry) and all(part.isidentifier() for part in entry.split("."))
 
 
-def _configured(config: Path) -> list[str]:
+def project_file(start: Path) -> Path | None:
+    """Return the nearest pyproject.toml of a folder or one above it, None where there is none."""
+    found = (folder / "pyproject.toml" for folder in (start, *start.parents))
+    return next((config for config in found if config.is_file()), None)
+
+
+def settings(config: Path, what: str) -> dict[str, object]:
+    """Return the table ``[tool.harness]`` of a pyproject.toml; `what` is wanted of it, for messages.
+
+    Raises:
+        UsageError: the file or the table cannot be read.
+    """
     try:
         tables = tomllib.loads(config.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"Cannot read trust: file={str(config)!r} is not readable TOML ({error}). Repair it."
+            f"Cannot read {what}: file={str(config)!r} is not readable TOML ({error}). Repair it."
         ) from error
     for table in ("tool", "harness"):
         tables = tables.get(table, {})
         if not isinstance(tables, dict):
-            raise UsageError(f"Cannot read trust: file={str(config)!r} has a {table!r} that is no table. Make it one.")
-    trust = tables.get("trust", [])
+            raise UsageError(f"Cannot read {what}: file={str(config)!r} has a {table!r} that is no table. Make it one.")
+    return tables
+
+
+def _configured(config: Path) -> list[str]:
+    trust = settings(config, "trust").get("trust", [])
     if not isinstance(trust, list) or not all(isinstance(entry, str) for entry in trust):
         raise UsageError(
             f"Cannot read trust: file={str(config)!r} has a [tool.harness] trust that is not a list of texts. "

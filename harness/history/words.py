@@ -1,0 +1,78 @@
+"""Trends and machines in words and small pictures, alike in a terminal and on a page. Plain text only."""
+
+from __future__ import annotations
+
+import math
+
+from harness.history.metrics import METRICS
+from harness.history.trends import Change, Direction, Trend
+from harness.history.view import Seen
+from harness.report.text import count
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+LONGEST = 24
+"""Figures that a sparkline shows, the newest."""
+LEAST_SPAN = 0.2
+"""What the height of a sparkline stands for at least: a fifth, or of differences ten times the least one that matters,
+so that noise looks like noise."""
+
+
+def sparkline(trend: Trend) -> str:
+    """Return the newest figures as bars."""
+    heights = scaled(trend)[-LONGEST:]
+    return "".join(BLOCKS[min(int(height * len(BLOCKS)), len(BLOCKS) - 1)] for height in heights)
+
+
+def scaled(trend: Trend) -> list[float]:
+    """Return a trend's figures on a scale from 0 to 1, on which a small spread stays small."""
+    metric = METRICS[trend.metric]
+    values = [math.log(point.value) if metric.relative else point.value for point in trend.points]
+    span = max(max(values) - min(values), LEAST_SPAN if metric.relative else 10 * metric.least)
+    middle = (max(values) + min(values)) / 2
+    return [0.5 + (value - middle) / span for value in values]
+
+
+def arrow(trend: Trend) -> str:
+    """Return which way the level went at the last change: ↑, ↓ or →; nothing where there are too few runs."""
+    if trend.direction is Direction.TOO_FEW:
+        return ""
+    if not trend.changes:
+        return "→"
+    return "↑" if trend.changes[-1].after > trend.changes[-1].before else "↓"
+
+
+def size_text(change: Change, metric: str) -> str:
+    """Return how much a level changed: ``+10.2 %``, or ``-1.5`` where differences are what counts."""
+    known = METRICS[metric]
+    if known.relative and change.ratio is not None:
+        return f"{change.ratio - 1:+.1%}".replace("%", " %")
+    if known.show(0.5).endswith("%"):
+        return f"{100 * (change.after - change.before):+.0f} points"
+    return f"{change.after - change.before:+.1f}"
+
+
+def between(change: Change) -> str:
+    """Return the two runs a change lies between, by commit and day."""
+    last, first = change.last, change.first
+    days = f"{last.started:%Y-%m-%d}", f"{first.started:%Y-%m-%d}"
+    ends = [f"{point.commit or point.run} ({day})" for point, day in zip((last, first), days, strict=True)]
+    if last.commit is not None and last.commit == first.commit:
+        return f"within {last.commit}, after {days[0]}: not a change of these sources"
+    return f"between {ends[0]} and {ends[1]}"
+
+
+def change_text(change: Change, metric: str) -> str:
+    """Return a change in a sentence."""
+    return f"{size_text(change, metric)} {between(change)}"
+
+
+def place_text(seen: Seen) -> str:
+    """Return a machine with its versions, its runs and whether this is it."""
+    own = " (this machine)" if seen.is_here else ""
+    machine = seen.machine
+    return f"{machine.id}{own}: {machine.name}, {machine.python}, torch {machine.torch}; {count(seen.runs, 'run')}"
+
+
+def difference_text(seen: Seen) -> str:
+    """Return in what a machine differs from the one that is shown first."""
+    return "; ".join(f"{name} {there}, not {here}" for name, there, here in seen.differs)
