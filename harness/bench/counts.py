@@ -5,8 +5,7 @@ functions of the code and the sizes alone: equal code gives equal counts, so the
 
 What cannot be seen: work outside torch's dispatcher (NumPy, a kernel that is launched without being registered as an
 operator) and what a compiled function runs, whose kernels are not operators; of that only the saved tensors are
-counted. FLOPs are those of matrix products, convolutions and attention, as `torch.utils.flop_counter` has them, with
-the products of vectors and attention on the CPU, which it leaves out; element-wise work counts none.
+counted. FLOPs are those of `flops`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from harness.bench.flops import counted_flops
 from harness.bench.passes import GRADIENT_PASSES, PASSES, Setting
 from harness.bench.sampling import Work
 from harness.records import Counts
@@ -80,7 +79,7 @@ def warm_counts(work: Work, setting: Setting, what: str) -> Counts:
     del kept
     return Counts(
         operators=tuple(sorted(ledger.operators.items())),
-        flops=_flops(_prepared(work)),
+        flops=counted_flops(_prepared(work)),
         bytes_moved=moved,
         saved_bytes=saved[0],
         saved_input_bytes=saved[1],
@@ -115,35 +114,26 @@ class _Ledger(TorchDispatchMode):
 
     def _enter(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """Enter the storages an operator reads, writes and makes; a view does none of it."""
-        if func.is_view:
+        given, results = _tensors((args, kwargs)), _tensors(result)
+        known = {_key(tensor) for tensor in given}
+        # Some operators that may copy, such as aten.to, count as views too.
+        if func.is_view and all(_key(tensor) in known for tensor in results):
             return
-        name = func._schema.name.partition("::")[2]
-        results = _tensors(result)
-        known = {_key(tensor) for tensor in _tensors((args, kwargs))}
-        written = [
-            tensor
-            for argument, value in zip(func._schema.arguments, args, strict=False)
-            if argument.is_write
-            for tensor in _tensors(value)
-        ]
-        written += [
-            tensor
-            for argument in func._schema.arguments
-            if argument.is_write and argument.name in kwargs
-            for tensor in _tensors(kwargs[argument.name])
-        ]
+        written = _written(func, args, kwargs)
         for tensor in written:
             self._write(tensor)
         for tensor in results:
             if _key(tensor) not in known:
                 self.made.setdefault(_key(tensor), StorageWeakRef(tensor.untyped_storage()))
                 self._write(tensor)
-        if not name.endswith("_like") and not name.startswith("new_"):
-            most = max((_bytes(tensor) for tensor in results), default=0) if name in _LOOKUPS else None
-            skipped = {_key(tensor) for tensor in written} if name in _OVERWRITING or "out" in kwargs else set()
-            for place, tensor in enumerate(_tensors((args, kwargs))):
-                if _key(tensor) not in skipped:
-                    self._read(tensor, most if place == 0 else None)
+        name = func._schema.name.partition("::")[2]
+        if name.endswith("_like") or name.startswith(("new_", "_new_")):
+            return
+        most = max((_bytes(tensor) for tensor in results), default=0) if name in _LOOKUPS else None
+        unread = {_key(tensor) for tensor in written} if name in _OVERWRITING or "out" in kwargs else set()
+        for place, tensor in enumerate(given):
+            if _key(tensor) not in unread:
+                self._read(tensor, most if place == 0 else None)
 
     def _read(self, tensor: Tensor, most: int | None) -> None:
         key = _key(tensor)
@@ -166,6 +156,14 @@ class _Ledger(TorchDispatchMode):
         return sum(self.read.values()) + left
 
 
+def _written(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Find the tensors that an operator's schema says it writes to."""
+    arguments = func._schema.arguments
+    positional = [value for argument, value in zip(arguments, args, strict=False) if argument.is_write]
+    named = [kwargs[argument.name] for argument in arguments if argument.is_write and argument.name in kwargs]
+    return _tensors((positional, named))
+
+
 def saved_bytes(setting: Setting) -> tuple[int, int]:
     """Add up what autograd saves in a forward pass for the backward pass, each storage once and whole.
 
@@ -186,43 +184,6 @@ def saved_bytes(setting: Setting) -> tuple[int, int]:
     del outputs
     new = sum(size for key, (_, size) in held.items() if key not in inputs)
     return new, sum(size for key, (_, size) in held.items() if key in inputs)
-
-
-def _flops(call: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False, custom_mapping=_PRODUCTS) as counter:
-        call()
-    return int(counter.get_total_flops())
-
-
-def _product_flops(left: Any, right: Any, *_: Any, **__: Any) -> int:
-    """Count two FLOPs, a product and a sum, per entry of a matrix or vector that is multiplied by a vector."""
-    return 2 * max(_numel(left), _numel(right))
-
-
-def _added_product_flops(_: Any, left: Any, right: Any, *__: Any, **___: Any) -> int:
-    return _product_flops(left, right)
-
-
-def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))
-
-
-def _numel(shape: Any) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
-
-
-_ATEN = torch.ops.aten
-_PRODUCTS: dict[Any, Any] = {
-    _ATEN.mv: _product_flops,
-    _ATEN.dot: _product_flops,
-    _ATEN.vdot: _product_flops,
-    _ATEN.addmv: _added_product_flops,
-    _ATEN._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-}
-"""FLOPs of operators that torch's own counter has none for."""
 
 
 def _tensors(value: Any) -> list[Tensor]:
