@@ -16,18 +16,33 @@ from random import Random
 
 import torch
 
+from harness.bench.accelerated import WITHOUT, bounded, transfer_rows
+from harness.bench.agreement import agreements
 from harness.bench.clocks import Clock, NoClockError, clock_for
 from harness.bench.compiler import CompileLog, compile_log, fresh_compiler
 from harness.bench.counts import warm_counts
+from harness.bench.crossover import find_crossovers
+from harness.bench.cuda_clock import CudaClock
+from harness.bench.device import Device
+from harness.bench.device_times import with_device_times
 from harness.bench.jacobians import UnfitError
 from harness.bench.memory import element_count, free_bytes, peak_memory_bytes, shortage
 from harness.bench.passes import DERIVATIVE_PASSES, PASSES, Setting, make_setting
+from harness.bench.place import placed
 from harness.bench.sampling import FULL, QUICK, Effort, Work, resting_collector, sample
 from harness.bench.sizes import Sweep, all_sizes
-from harness.bench.timings import ALL, fit_scalings, gradient_to_value, reason_of, timing_of, with_compile_time
+from harness.bench.timings import (
+    ALL,
+    failure,
+    fit_scalings,
+    gradient_to_value,
+    reason_of,
+    timing_of,
+    with_compile_time,
+)
 from harness.bench.variants import AUTOGRAD, COMPILE, missing, passes_of, setting_of
 from harness.case.subject import Subject, Tensors
-from harness.records import Counts, Outcome, Scaling, Timing
+from harness.records import Agreement, Counts, Crossover, Outcome, Scaling, Timing
 
 Draw = Callable[[Mapping[str, int]], Tensors]
 """Draws the inputs at given sizes: on the CPU, in double precision or integers; equal for equal sizes."""
@@ -61,6 +76,10 @@ class Benchmark:
 
     timings: tuple[Timing, ...]
     scalings: tuple[Scaling, ...]
+    agreements: tuple[Agreement, ...] = ()
+    """How far results on each accelerator are from float64, beside the CPU's."""
+    crossovers: tuple[Crossover, ...] = ()
+    """From which size each accelerator is faster than the CPU."""
     gradient_to_value_ratio: float | None
     ratio_elements: int | None
     """Elements of the inputs at the size the ratio was taken at."""
@@ -87,21 +106,26 @@ def benchmark_subject(
     """
     timings: list[Timing] = []
     traces: list[str] = []
+    agreed: list[Agreement] = []
     for device in options.devices:
         try:
             clock = make_clock(device)
         except NoClockError as reason:
-            timings.append(_note(Outcome.SKIPPED, str(reason), device=device, dtype=_name(options.dtype)))
+            message = f"{reason}: {WITHOUT}"
+            timings.append(_note(Outcome.SKIPPED, message, device=device, dtype=_name(options.dtype)))
             continue
         bench = _Bench(subject=subject, options=options, draw=draw, clock=clock)
         # Collecting what the whole program holds takes a tenth of a second; frozen, it is not walked at every size.
         with resting_collector():
             timings += bench.run()
         traces += bench.traces
+        agreed += bench.agreements
     ratio, elements = gradient_to_value(timings)
     return Benchmark(
         timings=tuple(timings),
         scalings=fit_scalings(timings, options.sweeps),
+        agreements=tuple(agreed),
+        crossovers=find_crossovers(timings, options.sweeps),
         gradient_to_value_ratio=ratio,
         ratio_elements=elements,
         traceback=traces[0] if traces else None,
@@ -127,7 +151,18 @@ class _Bench:
     draw: Draw
     clock: Clock
     traces: list[str] = field(default_factory=list)
+    agreements: list[Agreement] = field(default_factory=list)
     peak_per_element: float = 0.0
+
+    @property
+    def cuda(self) -> CudaClock | None:
+        """The clock, where it is an accelerator's."""
+        return self.clock if isinstance(self.clock, CudaClock) else None
+
+    @property
+    def accelerator(self) -> Device | None:
+        """What is timed, where it is an accelerator."""
+        return self.cuda.accelerator if self.cuda is not None else None
 
     def run(self) -> list[Timing]:
         """Time all sizes, smallest first, so that a small one can warn of what a large one needs."""
@@ -144,7 +179,9 @@ class _Bench:
     def _size(self, sizes: Mapping[str, int], variants: tuple[str, ...]) -> list[Timing]:
         """Time all variants and passes at one size; whatever stops all of them is one row."""
         elements = element_count(self.subject.inputs, sizes)
-        free = free_bytes(self.clock.device)
+        if self.accelerator is not None:
+            self.accelerator.release()
+        free = free_bytes(self.clock.device, self.accelerator)
         reason = shortage(elements, self.options.dtype.itemsize, free, peak_per_element=self.peak_per_element)
         template = replace(self._skipped("", variant=ALL), sizes=tuple(sizes.items()), elements=elements)
         if reason is not None:
@@ -154,9 +191,24 @@ class _Bench:
                 base = self._setting(sizes)
             except Exception as error:  # noqa: BLE001  The case boundary: the subject itself raised.
                 self.traces.append(traceback.format_exc())
-                return [replace(template, outcome=Outcome.ERROR, message=reason_of(error))]
+                return [failure(template, reason_of(error))]
             # Of a subject that compiles itself, nobody can tell which variant a compilation was for.
-            return self._pieces(base, variants, template, CompileLog() if log.compilations else log)
+            rows = self._pieces(base, variants, template, CompileLog() if log.compilations else log)
+        return rows + self._beside(sizes, base, template)
+
+    def _beside(self, sizes: Mapping[str, int], base: Setting, template: Timing) -> list[Timing]:
+        """Compare an accelerator's results with the CPU's, and time what moves between the two."""
+        if self.cuda is None:
+            return []
+        row = Agreement(
+            of="", device=template.device, dtype=template.dtype, sizes=template.sizes, elements=template.elements,
+            precision=self.cuda.accelerator.precision(),
+        )  # fmt: skip
+        self.agreements += agreements(
+            self.subject, self.draw(sizes), base.differentiable, self.options.dtype, self.cuda.accelerator, row
+        )
+        order = Random(f"{self.options.seed} {self.subject.name} transfers")
+        return transfer_rows(base, self.cuda, self.options.chosen_effort, template, order)
 
     def _setting(self, sizes: Mapping[str, int]) -> Setting:
         return setting_at(self.subject, self.draw(sizes), self.options, self.clock.device)
@@ -186,7 +238,7 @@ class _Bench:
             return setting_of(variant, base, self.subject)
         except Exception as error:  # noqa: BLE001  A compiler that is not fit for this machine must not stop the other variants.
             self.traces.append(traceback.format_exc())
-            rows.append(replace(template, variant=variant, outcome=Outcome.ERROR, message=reason_of(error)))
+            rows.append(failure(replace(template, variant=variant), reason_of(error)))
             return None
 
     def _build(self, what: str, setting: Setting, row: Timing) -> Work | Timing:
@@ -199,16 +251,19 @@ class _Bench:
             return replace(row, message=str(reason))
         except Exception as error:  # noqa: BLE001  The case boundary: setting up a pass calls the subject.
             self.traces.append(traceback.format_exc())
-            return replace(row, outcome=Outcome.ERROR, message=reason_of(error))
+            return failure(row, reason_of(error))
 
     def _sample(self, rows: list[Timing], pieces: list[_Piece], log: CompileLog) -> None:
         """Sample all works together and put what came of each in its row."""
         order = Random(f"{self.options.seed} {self.subject.name}")
         works = [piece.work for piece in pieces]
+        works = works if self.cuda is None else bounded(works, self.cuda)
         for piece, measurement in zip(
             pieces, sample(works, self.clock, self.options.chosen_effort, order), strict=True
         ):
             timing = timing_of(measurement, rows[piece.place])
+            if self.cuda is not None:
+                timing = with_device_times(timing, measurement, piece.work, self.cuda, self.options.chosen_effort)
             if timing.variant == COMPILE:
                 timing = with_compile_time(timing, log.seconds_for(piece.what))
             if measurement.error is not None and piece.setting.transform is not None:
@@ -227,7 +282,7 @@ class _Bench:
 
     def _peak(self, work: Work, timing: Timing) -> int | None:
         try:
-            peak = peak_memory_bytes(work, self.clock.device)
+            peak = peak_memory_bytes(work, self.clock.device, self.accelerator)
         except Exception:  # noqa: BLE001  The work has been timed; that it cannot be run under a profiler too is no fault of it.
             return None
         if peak is not None and timing.elements:
@@ -236,7 +291,7 @@ class _Bench:
 
     def _skipped(self, reason: str, *, variant: str) -> Timing:
         row = _note(Outcome.SKIPPED, reason, device=self.clock.name, dtype=_name(self.options.dtype))
-        threads = torch.get_num_threads() if self.clock.device.type == "cpu" else None
+        threads = torch.get_num_threads() if self.cuda is None and self.clock.device.type == "cpu" else None
         return replace(row, variant=variant, threads=threads)
 
 
@@ -266,17 +321,6 @@ def setting_at(subject: Subject, values: Tensors, options: BenchmarkOptions, dev
     )
     generator = torch.Generator().manual_seed(options.seed)
     return make_setting(subject.function, inputs, wanted, generator=generator, optimizer=options.optimizer)
-
-
-def placed(values: Tensors, dtype: torch.dtype, device: torch.device) -> Tensors:
-    """Move inputs to a device: real ones in a dtype, complex ones in its counterpart, integers and masks unchanged."""
-    return {name: value.to(device=device, dtype=_dtype_of(value, dtype)) for name, value in values.items()}
-
-
-def _dtype_of(value: torch.Tensor, dtype: torch.dtype) -> torch.dtype:
-    if value.is_complex():
-        return dtype.to_complex()
-    return dtype if value.is_floating_point() else value.dtype
 
 
 def _note(outcome: Outcome, message: str, *, device: str, dtype: str) -> Timing:

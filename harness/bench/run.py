@@ -125,6 +125,8 @@ def _filled(record: BenchmarkRecord, result: Benchmark) -> BenchmarkRecord:
         message=summary(result),
         timings=result.timings,
         scalings=result.scalings,
+        agreements=result.agreements,
+        crossovers=result.crossovers,
         gradient_to_value_ratio=result.gradient_to_value_ratio,
         traceback=result.traceback,
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from harness.bench.sampling import Measurement
 from harness.bench.sizes import Sweep
 from harness.bench.statistics import MIN_SIZES, growth_exponent, median_interval, paired_ratio
@@ -41,7 +43,7 @@ def timing_of(measurement: Measurement, row: Timing) -> Timing:
         steady=measurement.steady,
     )
     if measurement.error is not None:
-        return replace(row, outcome=Outcome.ERROR, message=shortened(measurement.error))
+        return failure(row, shortened(measurement.error))
     count = len(measurement.samples)
     if not count:
         return replace(row, outcome=Outcome.INCONCLUSIVE, message="no sample was taken within the limit of time")
@@ -61,6 +63,19 @@ def timing_of(measurement: Measurement, row: Timing) -> Timing:
         high_s=median.high,
         confidence=median.confidence,
     )
+
+
+def failure(row: Timing, reason: str) -> Timing:
+    """Make the row of work that raised.
+
+    Args:
+        row: the record's fields that say what was timed where.
+        reason: the exception, as `reason_of` describes it. What does not fit in a device's memory was not done, and is
+            skipped; anything else is an error.
+    """
+    if reason.startswith(torch.OutOfMemoryError.__name__):
+        return replace(row, outcome=Outcome.SKIPPED, message=f"it does not fit in the device's memory: {reason}")
+    return replace(row, outcome=Outcome.ERROR, message=reason)
 
 
 def with_compile_time(timing: Timing, told_s: float | None) -> Timing:

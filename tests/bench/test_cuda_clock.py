@@ -31,7 +31,7 @@ def test_launch_latency_is_kept_out(cuda):
 
 
 def test_without_sleep_the_latency_is_in_the_time_and_said(make_fake_cuda):
-    """Where the device cannot be put to sleep, small calls are timed as fast as the host launches them, and it is said."""
+    """Where the device cannot be put to sleep, small calls take as long as the host launches them, and it is said."""
     cuda = make_fake_cuda(can_sleep=False)
     block = settled(CudaClock(cuda), cuda.kernel(1 * US), 100)
     assert block.time_s == pytest.approx(100 * 5 * US, rel=0.05)
@@ -77,7 +77,7 @@ def test_calls_of_many_kernels_are_queued_in_smaller_parts(cuda):
 
 
 def test_a_call_that_fills_the_queue_alone_is_said_not_to_be_hidden(cuda):
-    """A call of more kernels than the queue holds cannot be hidden; it is timed all the same, and no sleep is wasted."""
+    """A call of more kernels than the queue holds cannot be hidden; it is timed all the same, without a sleep."""
     clock, call = CudaClock(cuda), cuda.kernel(1 * US, kernels=3000)
     block = settled(clock, call, 1)
     assert not block.observed.launch_hidden

@@ -8,7 +8,8 @@ import torch
 
 from harness.bench import measure
 from harness.bench.clocks import NoClockError
-from harness.bench.measure import BenchmarkOptions, benchmark_subject, placed
+from harness.bench.measure import BenchmarkOptions, benchmark_subject
+from harness.bench.place import placed
 from harness.bench.sampling import QUICK
 from harness.bench.sizes import Sweep
 from harness.case.subject import Input, Subject
@@ -96,7 +97,7 @@ def test_without_cuda_there_is_one_skipped_row(bench):
     (row,) = [timing for timing in bench(devices=("cpu", "cuda")).timings if timing.device == "cuda"]
     assert (row.outcome, row.message, row.median_s, row.samples) == (
         Outcome.SKIPPED,
-        "CUDA is not available",
+        "CUDA is not available: device times, transfers, accuracy beside the CPU's and the crossover were not measured",
         None,
         (),
     )
@@ -188,7 +189,7 @@ def test_without_a_differentiable_input_gradients_are_skipped(bench):
 
 def test_a_size_that_does_not_fit_is_skipped(bench, monkeypatch):
     """Where memory is short the large size is skipped with the reason, and never drawn."""
-    monkeypatch.setattr(measure, "free_bytes", lambda device: 20_000)
+    monkeypatch.setattr(measure, "free_bytes", lambda device, accelerator=None: 20_000)
     timings = bench(passes=("value",)).timings
     assert [timing.outcome for timing in timings] == [Outcome.PASS, Outcome.PASS, Outcome.SKIPPED]
     assert "GB are free" in timings[-1].message
