@@ -457,6 +457,24 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ceilings:
+    """What a device was seen to do at its best on the day of the run: rates that no timing should exceed."""
+
+    device: str
+    dtype: str
+    bytes_per_s: float
+    """Of a copy far larger than the caches, bytes read and bytes written added up."""
+    flops_per_s: float
+    """Of a product of two square matrices, 2·n³ operations each."""
+    copy_bytes: int
+    """Bytes of the tensor that was copied."""
+    matrix_rows: int
+    """n of the matrices."""
+    threads: int | None = None
+    """Threads torch used on the CPU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:
     """Fit of time ∝ sizeᵖ over a sweep: the exponent p with its confidence interval."""
 
@@ -534,6 +552,8 @@ class BenchmarkRecord:
     message: str
     timings: tuple[Timing, ...] = ()
     scalings: tuple[Scaling, ...] = ()
+    ceilings: tuple[Ceilings, ...] = ()
+    """Of the devices timed; measured once in a run, by its first benchmark."""
     agreements: tuple[Agreement, ...] = ()
     crossovers: tuple[Crossover, ...] = ()
     gradient_to_value_ratio: float | None = None

@@ -149,8 +149,9 @@ class _Ledger(TorchDispatchMode):
     def bytes_moved(self) -> int:
         """Least traffic of the call: what it read of what was there before, and what it wrote that outlives it.
 
-        Each storage counts once, by its largest view that was used. Intermediate values count nothing, as a kernel that
-        fuses everything would keep them in registers: no implementation of this pass moves less.
+        Each storage counts once, by its largest view that was used. Intermediate values count nothing: a kernel
+        that fuses everything keeps them in registers. Of a table that rows are looked up in, as many bytes count as
+        come out of it.
         """
         left = sum(size for reference, size in self.written.values() if not reference.expired())
         return sum(self.read.values()) + left

@@ -28,7 +28,7 @@ def counted_flops(call: Callable[[], object]) -> int:
 
 def _product_flops(left: Any, right: Any, *_: Any, **__: Any) -> int:
     """Count two FLOPs, a product and a sum, per entry of a matrix or vector that is multiplied by a vector."""
-    return 2 * max(math.prod(left), math.prod(right))
+    return int(2 * max(math.prod(left), math.prod(right)))
 
 
 def _added_product_flops(_: Any, left: Any, right: Any, *__: Any, **___: Any) -> int:
@@ -39,6 +39,10 @@ def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> in
     return int(sdpa_flop_count(query, key, value))
 
 
+def _attention_backward_flops(cotangent: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_backward_flop_count(cotangent, query, key, value))
+
+
 _ATEN = torch.ops.aten
 _PRODUCTS: dict[Any, Any] = {
     _ATEN.mv: _product_flops,
@@ -46,5 +50,6 @@ _PRODUCTS: dict[Any, Any] = {
     _ATEN.vdot: _product_flops,
     _ATEN.addmv: _added_product_flops,
     _ATEN._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    _ATEN._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
 }
 """FLOPs of operators that torch's own counter has none for."""
