@@ -29,8 +29,8 @@ ProbeName = Literal[
     "same tensor twice", "vmap", "compile", "reruns", "values", "sizes", "nonfinite", "autocast", "cuda", "bitwise",
     "large index", "inductor",
 ]  # fmt: skip
-Pass = Literal["value", "forward", "backward", "forward_backward", "step"]
-Variant = Literal["analytic", "reference", "compile"]
+Pass = Literal["value", "forward", "backward", "forward_backward", "jacobian", "step"]
+Variant = Literal["analytic", "reference", "compile", "jacrev", "jacfwd"]
 
 
 class Model(BaseModel):
@@ -256,9 +256,10 @@ class BenchmarkModel(Model):
     sweep: dict[Name, list[Size]] = {}
     """By dim: the sizes timed. Lists of one length are walked side by side."""
     passes: list[Pass] = ["value", "forward", "backward", "forward_backward"]
-    """What is timed."""
+    """What is timed. `jacobian` is all derivatives of all outputs; `step` is an optimizer's."""
     against: list[Variant] = []
-    """What autograd on the function is compared with."""
+    """What autograd on the function is compared with. `jacrev` and `jacfwd` of torch.func give the whole Jacobian: they
+    are timed in the pass `jacobian`, and as `forward_backward` where the function's value is a single number."""
     dtype: Dtype = "float32"
     """Dtype of the inputs."""
     optimizer: str = "SGD"
