@@ -9,16 +9,20 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli_gate import gate, write_files
 from harness.errors import HarnessError, NothingToRunError, UsageError
 from harness.records import ExitCode
 
 if TYPE_CHECKING:
+    from harness.history.fingerprint import Machine
+    from harness.history.view import View
     from harness.records import Run
     from harness.run.changes import Change
     from harness.run.options import Kind, RunOptions
@@ -69,6 +73,15 @@ Strict = Annotated[
     bool | None, typer.Option("--strict/--no-strict", help="Fail on what is undecided. (default: on if CI is set)")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")]
+Recorded = Annotated[
+    str | None,
+    typer.Option(
+        "--history",
+        metavar="URL",
+        help="Record the run in this history, a folder or URL; off: nowhere. (default: run and bench only, where"
+        " [tool.harness] says, else reports/history if there is no --out)",
+    ),
+]
 Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Worker processes. (default: one per core)")
 ]
@@ -108,6 +121,7 @@ def _command(name: str, kinds: tuple[Kind, ...], summary: str) -> Callable[..., 
         memory: Memory = 8.0,
         quick: Quick = None,
         effort: Efforts = None,
+        history: Recorded = None,
     ) -> None:
         from harness.run.options import RunOptions
         from harness.run.run import default_directory
@@ -129,7 +143,8 @@ def _command(name: str, kinds: tuple[Kind, ...], summary: str) -> Callable[..., 
             command=shlex.join(["harness", *sys.argv[1:]]),
         )
         try:
-            code = _go(paths or ["cases"], options, as_json=json, latest=out is None)
+            url = _history(history, name, has_out=out is not None)
+            code = _go(paths or ["cases"], options, as_json=json, latest=out is None, history=url)
         except KeyboardInterrupt:  # before the first job, or while the report is written
             code = ExitCode.INTERRUPTED
         raise typer.Exit(code)
@@ -170,6 +185,7 @@ def torch_(
         float | None, typer.Option(min=0.1, metavar="S", help="Seconds an operator may take. (default: 120)")
     ] = None,
     memory: Annotated[float, typer.Option(min=0.01, metavar="GIB", help="Memory an operator may take, in GiB.")] = 4.0,
+    history: Recorded = None,
 ) -> None:
     """Sweep the installed PyTorch: verify every differentiable operator of its operator database."""
     from harness.run.options import RunOptions
@@ -190,22 +206,94 @@ def torch_(
     )
     wanted = Sweep(names=tuple(names or ()), dtype=dtype, samples=samples, baseline=baseline)
     try:
-        code = _sweep(wanted, options, as_json=json, latest=out is None)
+        url = _history(history, "torch", has_out=out is not None)
+        code = _sweep(wanted, options, as_json=json, latest=out is None, history=url)
     except KeyboardInterrupt:  # as above
         code = ExitCode.INTERRUPTED
     raise typer.Exit(code)
 
 
+app.command(name="gate")(gate)
+
+
 @app.command()
 def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]) -> None:
-    """Rebuild a run's report from its results.jsonl."""
+    """Rebuild the report of a run from its results.jsonl, or of a gate from its gate.json."""
+    from harness.report.write_gate import read_gate
     from harness.run.journal import read_run
     from harness.terminal import print_run
+    from harness.terminal_gate import print_gate
 
-    run = read_run(directory)
     folder = directory if directory.is_dir() else directory.parent
+    gated = read_gate(directory)
+    if gated is not None:
+        write_files(gated, folder)
+        print_gate(gated, folder)
+        return
+    run = read_run(directory)
     _write_report(run, folder)
     print_run(run, folder)
+
+
+@app.command(name="history")
+def history_(
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[URL]", help="Folder or URL of a history. (default: the project's, or reports/history)"
+        ),
+    ] = None,
+    *,
+    keyword: Annotated[
+        str | None, typer.Option("-k", metavar="EXPR", help="Series whose name matches, as pytest's -k.")
+    ] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            metavar="M",
+            help="time, first-call, memory, operators, flops, saved, digits, power or steps (to tolerance).",
+        ),
+    ] = "time",
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Runs from this day on; 30d: the last 30 days.")
+    ] = None,
+    machine: Annotated[
+        str | None, typer.Option(metavar="ID", help="Another machine's trends. (default: this one's, else the newest)")
+    ] = None,
+    all_machines: Annotated[
+        bool, typer.Option("--all-machines", help="Every machine's trends, each by itself.")
+    ] = False,
+    json: AsJson = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the trends as one HTML page.")] = None,
+    add: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="First record the run of this directory; repeatable.")
+    ] = None,
+) -> None:
+    """Did anything change? Show trends and change points of recorded runs, for each kind of machine by itself."""
+    from harness.history.document import history_json
+    from harness.history.metrics import metric_named
+    from harness.history.target import shown
+    from harness.history.view import Question, since_when, view
+    from harness.terminal_history import print_history
+
+    question = Question(
+        metric=metric_named(metric),
+        keyword=keyword,
+        since=None if since is None else since_when(since, datetime.now(UTC)),
+        machine=machine,
+        all_machines=all_machines,
+    )
+    where = shown(url, Path.cwd())
+    _add(add or [], where)
+    seen = view(where, question, _this_machine())
+    for left in seen.left:
+        sys.stderr.write(f"Left out {left.name}: {left.reason}\n")
+    if html is not None:
+        _write_page(seen, html)
+    if json:
+        sys.stdout.write(history_json(seen) + "\n")
+    else:
+        print_history(seen)
 
 
 @app.command()
@@ -250,7 +338,7 @@ def _fail(error: HarnessError, code: int) -> None:
     sys.exit(code)
 
 
-def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool) -> int:
+def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool, history: str | None) -> int:
     """Run, write the report, show the result, and return the exit code."""
     from harness.run.run import point_latest, run
     from harness.terminal import output_console, print_run, progress
@@ -269,10 +357,11 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool) -
         print_run(made, directory)
         if "power" in options.kinds:
             print_power(made, output_console())
+    _record(made, history, quiet=as_json)
     return made.footer.exit_code if made.footer is not None else ExitCode.FAILED
 
 
-def _sweep(wanted: Sweep, options: RunOptions, *, as_json: bool, latest: bool) -> int:
+def _sweep(wanted: Sweep, options: RunOptions, *, as_json: bool, latest: bool, history: str | None) -> int:
     """Sweep, write the report, show the result and what changed, and return the exit code."""
     from harness.run.run import point_latest
     from harness.run.sweep import sweep
@@ -290,6 +379,7 @@ def _sweep(wanted: Sweep, options: RunOptions, *, as_json: bool, latest: bool) -
         print_run(swept.run, options.out, brief=True)
         if swept.changes is not None:
             print_changes(swept.changes)
+    _record(swept.run, history, quiet=as_json)
     return swept.run.footer.exit_code if swept.run.footer is not None else ExitCode.FAILED
 
 
@@ -303,6 +393,55 @@ def _write_report(run: Run, directory: Path) -> None:
         raise UsageError(
             f"Cannot write the report: directory={str(directory)!r} cannot be written to ({error.strerror or error}). "
             f"Make room for it, then run: harness report {shlex.quote(str(directory))}"
+        ) from error
+
+
+def _history(option: str | None, command: str, *, has_out: bool) -> str | None:
+    """Return where a run is to be recorded; a wrong setting is known before anything runs."""
+    from harness.history.target import record_at
+
+    return record_at(option, command=command, has_out=has_out, start=Path.cwd())
+
+
+def _record(run: Run, url: str | None, *, quiet: bool) -> None:
+    """Record a run in a history; what was interrupted is not: half a run is no point of a trend."""
+    if url is None or run.footer is None or run.footer.interrupted:
+        return
+    from harness.history.store import append
+
+    path = append(run, url)
+    if not quiet:
+        typer.echo(f"History: {path}")
+
+
+def _add(directories: list[Path], url: str) -> None:
+    """Record runs that are on disk."""
+    from harness.history.store import append
+    from harness.run.journal import read_run
+
+    for run in [read_run(directory) for directory in directories]:
+        append(run, url)
+
+
+def _this_machine() -> Machine:
+    from harness.history.fingerprint import machine_of, place_of
+    from harness.run.environment import environment
+
+    return machine_of(place_of(environment()))
+
+
+def _write_page(view: View, path: Path) -> None:
+    """Write a view of a history as a page, or say why that cannot be done."""
+    from harness.history.page import render_history
+    from harness.report.write import replace
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, render_history(view).encode(errors="replace"))
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write the page: html={str(path)!r} cannot be written ({error.strerror or error}). "
+            "Name another file."
         ) from error
 
 

@@ -161,8 +161,11 @@ def _changes(both: Trees, matched: Matched, verified: Verified, options: GateOpt
 def _candidates(
     matched: Matched, verified: Verified, both: Trees, options: GateOptions
 ) -> tuple[tuple[Candidate, ...], tuple[Untimed, ...]]:
-    """Choose what is timed: the cases that passed on both sides, whose file lies at one place in both trees."""
-    reasons = {case: _why_not(case, matched, verified) for case in matched.head}
+    """Choose what is timed: cases that ask for it, passed on both sides, and lie at one place in both trees."""
+    asked = [
+        case for case, read in matched.head.items() if options.timing.all_cases or read.model.benchmark is not None
+    ]
+    reasons = {case: _why_not(case, matched, verified) for case in asked}
     cases = [matched.head[case] for case, reason in reasons.items() if reason is None]
     chosen, left = candidates(cases, Path(both.head.root), options.timing)
     untimed = (Untimed(case=case, reason=reason) for case, reason in reasons.items() if reason is not None)
