@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
 
-from harness.bench.clocks import Clock, clock_for
+from harness.bench.ceilings import measure_ceilings
+from harness.bench.clocks import Clock, NoClockError, clock_for
 from harness.bench.measure import Benchmark, BenchmarkOptions, benchmark_subject
 from harness.bench.sizes import sweeps
 from harness.bench.timings import reason_of
@@ -25,7 +27,7 @@ from harness.case.subject import Subject, Tensors
 from harness.case.trust import Trust
 from harness.commands import repeat_command
 from harness.errors import UsageError
-from harness.records import BenchmarkRecord, Outcome, worst
+from harness.records import BenchmarkRecord, Ceilings, Outcome, worst
 
 QUICK_SIZES = 4
 """Most sizes of a sweep that the quick pass times: one more than a growth exponent can be fitted to at all."""
@@ -38,6 +40,7 @@ def benchmark_case(
     seed: int,
     device: str = "cpu",
     quick: bool = False,
+    ceilings: bool = False,
     make_clock: Callable[[str], Clock] = clock_for,
 ) -> BenchmarkRecord:
     """Time what a case declares under `benchmark`.
@@ -49,6 +52,7 @@ def benchmark_case(
         device: which accelerator to time beside the CPU, such as ``cuda:1``; ``cpu`` means the first CUDA device where
             there is one.
         quick: the short pass: fewer and shorter samples, at most four sizes of a sweep, nothing compiled.
+        ceilings: whether to measure what the devices can do as well.
         make_clock: gives the clock of a device (for tests).
 
     Returns:
@@ -64,6 +68,8 @@ def benchmark_case(
     if model is None:
         return replace(record, outcome=Outcome.SKIPPED, message="the case declares no benchmark")
     options = options_of(case, model, seed=seed, device=device, quick=quick)
+    if ceilings:
+        record = replace(record, ceilings=_ceilings(options.devices, make_clock))
     try:
         subject = build_subject(case, trust=trust)
         result = benchmark_subject(subject, options, drawer(case, subject, seed), make_clock=make_clock)
@@ -73,6 +79,16 @@ def benchmark_case(
         failed = replace(record, outcome=Outcome.ERROR, message=reason_of(error), traceback=traceback.format_exc())
         return replace(failed, duration_s=time.perf_counter() - start)
     return replace(_filled(record, result), duration_s=time.perf_counter() - start)
+
+
+def _ceilings(devices: Sequence[str], make_clock: Callable[[str], Clock]) -> tuple[Ceilings, ...]:
+    """Measure the devices that are here; one that is not has a skipped timing with the reason."""
+    found: list[Ceilings] = []
+    for device in devices:
+        # A device that cannot do this much (RuntimeError: its memory is taken, say) may still time small subjects.
+        with suppress(NoClockError, RuntimeError):
+            found += measure_ceilings(make_clock(device))
+    return tuple(found)
 
 
 def options_of(case: Case, model: BenchmarkModel, *, seed: int, device: str, quick: bool) -> BenchmarkOptions:

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from functools import partial
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -81,6 +82,8 @@ def execute(
             timed.append(job)
         else:
             yield (blank_record(job, options, outcome=Outcome.SKIPPED, message=reason),)
+    # Known only now: a benchmark that is not run measures nothing for the others.
+    timed[:1] = [replace(job, ceilings=True) for job in timed[:1]]
     yield from _run(timed, options, work, output, on_running, alone=True)
 
 

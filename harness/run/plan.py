@@ -21,6 +21,7 @@ class Job:
 
     `entry` is the position under the case's `converge`, None for other kinds. A benchmark on "cpu" sets the CPU against
     the CUDA device by itself, where there is one. `skip` is the reason of a job that is not done, None for all others.
+    `ceilings` marks the benchmark that measures what the devices can do, for all.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Job:
     entry: int | None = None
     device: OneDevice = "cpu"
     skip: str | None = None
+    ceilings: bool = False
 
 
 def plan(cases: Sequence[Case], options: RunOptions) -> tuple[Job, ...]:

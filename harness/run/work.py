@@ -128,7 +128,16 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
         return converge_case(job.case, job.entry or 0, trust=trust, seed=options.seed, device=job.device)
     from harness.bench.run import benchmark_case
 
-    return (benchmark_case(job.case, trust=trust, seed=options.seed, device=job.device, quick=options.quick),)
+    return (
+        benchmark_case(
+            job.case,
+            trust=trust,
+            seed=options.seed,
+            device=job.device,
+            quick=options.quick,
+            ceilings=job.ceilings,
+        ),
+    )
 
 
 def _command(job: Job, options: RunOptions) -> str:
