@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.history.metrics import Metric
-from harness.history.trends import Direction, Trend
+from harness.history.trends import Direction, Trend, fewest
 from harness.history.view import Seen, View
-from harness.history.words import arrow, change_text, difference_text, place_text, sparkline
+from harness.history.words import arrow, difference_text, meetings, place_text, size_text, sparkline
 from harness.report.text import count
 from harness.terminal import output_console
 
+MOST_NAMES = 4
+"""Series named for one place of change; the rest are counted."""
 MOST_ROWS = 60
 """Trends of one machine in a table; the rest are counted."""
 COLOURS = {
@@ -50,12 +52,15 @@ def _print_machine(console: Console, seen: Seen, view: View) -> None:
         console.print(Text(f"No series with {view.metric.name!r} matches."))
         return
     console.print(_table(own[:MOST_ROWS], view.metric))
-    for trend in own:
-        for change in trend.changes:
-            head = "worse " if change.worse else "better "
-            style = COLOURS[Direction.WORSE if change.worse else Direction.BETTER]
-            line = Text.assemble((head, style), f"{trend.name}: {change_text(change, trend.metric)}")
-            console.print(line, soft_wrap=True)
+    for meeting in meetings(own):
+        style = COLOURS[Direction.WORSE if meeting.worse else Direction.BETTER]
+        console.print(Text(meeting.text[0].upper() + meeting.text[1:], style=style), soft_wrap=True)
+        names = [trend.name for trend, _ in meeting.members]
+        more = [f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+        for name in (*names[:MOST_NAMES], *more):
+            console.print(Text(f"  {name}"), soft_wrap=True)
+    if any(trend.direction is Direction.TOO_FEW for trend in own):
+        console.print(Text(f"Too few: changes are looked for from {fewest(view.metric)} runs of a series on."))
     if len(own) > MOST_ROWS:
         rest = count(len(own) - MOST_ROWS, "further series", "further series")
         console.print(Text(f"{rest} not in the table: choose with -k, or use --json or --html."))
@@ -69,7 +74,8 @@ def _table(trends: list[Trend], metric: Metric) -> Table:
     table.add_column("trend", no_wrap=True)
     table.add_column("", no_wrap=True, overflow="ellipsis")
     for trend in trends:
-        state = trend.reason if trend.direction is Direction.TOO_FEW else f"{arrow(trend)} {trend.direction}"
+        size = f" {size_text(trend.changes[-1], trend.metric)}" if trend.changes else ""
+        state = f"{arrow(trend)} {trend.direction}{size}".strip()
         table.add_row(
             Text(trend.name),
             str(len(trend.points)),

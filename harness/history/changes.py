@@ -85,7 +85,7 @@ def exact_changes(figures: Sequence[float]) -> tuple[int, ...]:
 def _cut(values: Array, variance: float) -> tuple[int, ...]:
     """Cut a series where that lowers the sum of squares by more than the penalty; the last cut is its end."""
     search = ruptures.KernelCPD(kernel="linear", min_size=SHORTEST).fit(values.reshape(-1, 1))
-    return tuple(search.predict(pen=PENALTY * variance * math.log(len(values))))
+    return tuple(int(end) for end in search.predict(pen=PENALTY * variance * math.log(len(values))))
 
 
 def _noise(values: Array, cuts: tuple[int, ...], least: float) -> Noise:

@@ -10,7 +10,9 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from harness.records import Environment
 
 _ARCHITECTURE = re.compile(r"x86_64|amd64|arm64|aarch64|riscv64|ppc64le|s390x", re.IGNORECASE)
 _MINOR = re.compile(r"(\D*\d+\.\d+)(?:\.\w+)*")
@@ -62,6 +64,11 @@ class Machine:
         """The machine for people, with everything but the versions."""
         gpu = "" if self.gpu == "none" else f", {self.gpu}"
         return f"{self.processor}, {self.cores} cores, {self.memory}{gpu}, {self.system}, {self.threads} threads"
+
+
+def place_of(environment: Environment) -> Place:
+    """Return the place that a run's environment describes."""
+    return Place(**{field.name: getattr(environment, field.name) for field in fields(Place)})
 
 
 def machine_of(place: Place) -> Machine:

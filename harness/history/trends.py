@@ -71,6 +71,11 @@ class Change:
         """After over before, None where that is not defined."""
         return self.after / self.before if self.before else None
 
+    @property
+    def growth(self) -> float:
+        """How much it changed, for ordering: the ratio, or the difference where there is none."""
+        return self.after - self.before if self.ratio is None else self.ratio
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
@@ -144,10 +149,15 @@ def trends_of(frame: pd.DataFrame, metric: Metric, machine: Machine) -> tuple[Tr
     return tuple(sorted(made, key=_rank))
 
 
+def fewest(metric: Metric) -> int:
+    """Return how many runs a series needs before a change is looked for."""
+    return 2 if metric.exact else FEWEST
+
+
 def _trend(key: tuple[str, ...], found: Sequence[SimpleNamespace], metric: Metric, machine: Machine) -> Trend:
     points = tuple(_point(row, metric) for row in found)
     changes = _changes(points, metric)
-    needed = 2 if metric.exact else FEWEST
+    needed = fewest(metric)
     short = len(points) < needed
     return Trend(
         machine=machine,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from harness.history.metrics import METRICS
 from harness.history.trends import Change, Direction, Trend
@@ -64,6 +67,36 @@ def between(change: Change) -> str:
 def change_text(change: Change, metric: str) -> str:
     """Return a change in a sentence."""
     return f"{size_text(change, metric)} {between(change)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meeting:
+    """Changes of several series between the same two runs, all for the worse or all for the better."""
+
+    worse: bool
+    members: tuple[tuple[Trend, Change], ...]
+
+    @property
+    def text(self) -> str:
+        """Where, how many and how much: "between a1b2 (2026-01-02) and c3d4 (2026-01-03): 3 series worse, +8 %"."""
+        sizes = [size_text(change, trend.metric) for trend, change in self.members]
+        span = sizes[0] if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+        number = count(len(self.members), "series", "series")
+        return f"{between(self.members[0][1])}: {number} {'worse' if self.worse else 'better'}, {span}"
+
+
+def meetings(trends: Sequence[Trend]) -> tuple[Meeting, ...]:
+    """Return the changes of some trends of one machine by the runs they lie between, the newest first."""
+    found: dict[tuple[datetime, str, datetime, str, bool], list[tuple[Trend, Change]]] = {}
+    for trend in trends:
+        for change in trend.changes:
+            place = (change.last.started, change.last.run, change.first.started, change.first.run, change.worse)
+            found.setdefault(place, []).append((trend, change))
+    newest_first = sorted(found.items(), key=lambda item: item[0], reverse=True)
+    return tuple(
+        Meeting(worse=place[-1], members=tuple(sorted(members, key=lambda member: member[1].growth)))
+        for place, members in newest_first
+    )
 
 
 def place_text(seen: Seen) -> str:

@@ -1,4 +1,4 @@
-"""Writes a run's report: four files, each of them whole or not there at all."""
+"""Writes a run's report: a few files, each of them whole or not there at all."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from harness.report.frames import results_frame
 from harness.report.html import render_html
 from harness.report.junit import render_junit
 from harness.report.markdown import render_markdown
+from harness.report.pytest_benchmark import FILE_NAME as BENCHMARK_FILE
+from harness.report.pytest_benchmark import render_pytest_benchmark
 from harness.report.summary import environment_text
 
 FILES = ("report.html", "summary.md", "junit.xml", "results.parquet")
-"""What a report consists of."""
+"""What a report consists of; a run with timings has benchmark.json besides."""
 
 
 def write_report(run: Run, directory: str | Path) -> None:
     """Write report.html, summary.md, junit.xml and results.parquet into a directory, which is made if need be.
 
-    A file that is there already is replaced in one step; a reader never sees half of one.
+    A run with timings gets benchmark.json besides, for pytest-benchmark. A file that is there already is replaced in
+    one step; a reader never sees half of one.
 
     Raises:
         OSError: when the directory cannot be made or written to.
@@ -34,6 +37,9 @@ def write_report(run: Run, directory: str | Path) -> None:
     # The small files go first, so that CI has its summary even where the page cannot be made.
     replace(directory / "junit.xml", render_junit(run).encode(errors="replace"))
     replace(directory / "summary.md", render_markdown(run).encode(errors="replace"))
+    timings = render_pytest_benchmark(run)
+    if timings is not None:
+        replace(directory / BENCHMARK_FILE, timings.encode())
     replace(directory / "results.parquet", results_bytes(run))
     replace(directory / "report.html", render_html(run).encode(errors="replace"))
 
