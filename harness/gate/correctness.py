@@ -1,7 +1,7 @@
 """Correctness first: the cases of both sides are verified, each side in a process of its own, from one seed.
 
 Processes are started, fed, listened to and stopped here; what the records of both sides say about each other is
-`verdicts`' job.
+`verification`' job.
 """
 
 from __future__ import annotations

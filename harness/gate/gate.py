@@ -29,7 +29,7 @@ from harness.gate.records import (
     VerificationChange,
 )
 from harness.gate.trees import Trees, trees
-from harness.gate.verdicts import GONE, NEW, settled, verification_changes
+from harness.gate.verification import GONE, NEW, settled, verification_changes
 from harness.gate.verifier import VerifyRequest
 from harness.gate.workloads import candidates
 from harness.records import ExitCode, Outcome, VerifyRecord

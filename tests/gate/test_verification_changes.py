@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.gate.verdicts import GONE, NEW, settled, verification_changes
+from harness.gate.verification import GONE, NEW, settled, verification_changes
 from harness.records import Catch, DetectionPower, Finding, Outcome, Survivor, VerifyRecord
 
 
