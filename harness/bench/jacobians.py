@@ -2,7 +2,8 @@
 
 `jacrev` walks the graph backward for all outputs at once, `jacfwd` forward for all inputs at once, both under
 `torch.func.vmap`; a row at a time is what autograd does without them. Of a function whose value is one number, the
-Jacobian is the gradient for the cotangent 1. Nothing is timed here.
+Jacobian is the gradient for the cotangent 1. `torch.func` can be grossly wrong without a word (zeros from an operator
+without forward mode), so its Jacobian is held against autograd's gradient. Nothing is timed here.
 
 What is not done: complex numbers, whose Jacobians torch.func and autograd define differently; and more than
 `MOST_PASSES` derivative passes in one call, which would need memory and time in proportion.
@@ -10,7 +11,10 @@ What is not done: complex numbers, whose Jacobians torch.func and autograd defin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Literal
 
 import torch
@@ -26,6 +30,9 @@ TRANSFORMS: Mapping[Transform, Callable[..., Any]] = {"jacrev": torch.func.jacre
 
 MOST_PASSES = 1024
 """Most derivative passes in one call."""
+
+GROSS = 0.1
+"""Relative error (L2) from which a Jacobian is another one, whatever the dtype; finer errors are verification's."""
 
 Function = Callable[[Tensors], tuple[Tensor, ...]]
 
@@ -57,7 +64,9 @@ def jacobian(
         UnfitError: inputs or outputs are complex, there would be more than `MOST_PASSES` derivative passes, or memory
             is too short for them.
     """
-    kept = tuple(place for place, output in enumerate(outputs) if output.is_floating_point() or output.is_complex())
+    if transform == "jacfwd":
+        _import_forward_mode()
+    kept = tuple(place for place, output in enumerate(outputs) if _has_derivative(output))
     points, results = tuple(values[name] for name in wanted), tuple(outputs[place] for place in kept)
     passes = _entries(points if transform == "jacfwd" else results)
     held = _entries(points) if transform is None else _entries((*values.values(), *results))
@@ -71,6 +80,62 @@ def jacobian(
         return lambda: torch.autograd.functional.jacobian(positional, points)
     whole = TRANSFORMS[transform](positional, argnums=tuple(range(len(points))))
     return lambda: whole(*points)
+
+
+def _import_forward_mode() -> None:
+    """Import what forward mode imports at its first use, which warns of a deprecation inside PyTorch."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        import_module("torch._decomp.decompositions_for_jvp")
+
+
+def _has_derivative(output: Tensor) -> bool:
+    return output.is_floating_point() or output.is_complex()
+
+
+def check_result(
+    whole: Sequence[Sequence[Tensor]],
+    outputs: tuple[Tensor, ...],
+    cotangents: tuple[Tensor, ...],
+    gradient: Sequence[Tensor | None],
+    points: tuple[Tensor, ...],
+) -> None:
+    """Hold a Jacobian against autograd's gradient for some cotangents.
+
+    A gradient that is not finite cannot be compared, and one that is rounding noise (moving the inputs by their own
+    size would change the outputs by less than the root of machine epsilon) need not agree.
+
+    Args:
+        whole: the Jacobian, per output with a derivative, per input.
+        outputs: of the function.
+        cotangents: one per output.
+        gradient: autograd's, one per input; None is zero.
+        points: the inputs.
+
+    Raises:
+        UnfitError: they differ grossly.
+    """
+    kept = [place for place, output in enumerate(outputs) if _has_derivative(output)]
+    products = [
+        _flat([torch.tensordot(cotangents[place], part, dims=cotangents[place].ndim) for part in row])
+        for place, row in zip(kept, whole, strict=True)
+    ]
+    actual = torch.stack(products).sum(dim=0)
+    filled = [torch.zeros_like(at) if part is None else part for part, at in zip(gradient, points, strict=True)]
+    expected, value = _flat(filled), _flat([cotangents[place] * outputs[place] for place in kept])
+    error, size = float((actual - expected).norm()), float(expected.norm())
+    noise = _root_epsilon(points) * float(value.norm()) / max(float(_flat(points).norm()), 1e-30)
+    if math.isfinite(size) and not error <= max(GROSS * size, noise):
+        share = error / size if size else math.inf
+        raise UnfitError(f"it does not give autograd's gradient here (relative error {share:.1g})")
+
+
+def _root_epsilon(tensors: tuple[Tensor, ...]) -> float:
+    return math.sqrt(max(torch.finfo(tensor.dtype).eps for tensor in tensors))
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    """Join tensors to one vector, widened."""
+    return torch.cat([tensor.detach().flatten().double() for tensor in tensors])
 
 
 def transform_of(variant: str) -> Transform | None:

@@ -27,7 +27,7 @@ from harness.bench.device import Device
 from harness.bench.device_times import with_device_times
 from harness.bench.jacobians import UnfitError
 from harness.bench.memory import element_count, free_bytes, peak_memory_bytes, shortage
-from harness.bench.passes import DERIVATIVE_PASSES, PASSES, Setting, make_setting
+from harness.bench.passes import DERIVATIVE_PASSES, PASSES, Setting, check_derivatives, make_setting
 from harness.bench.place import placed
 from harness.bench.sampling import FULL, QUICK, Effort, Work, resting_collector, sample
 from harness.bench.sizes import Sweep, all_sizes
@@ -137,7 +137,8 @@ class _Piece:
     """A pass of a variant that can run, and the place of its row."""
 
     place: int
-    what: str
+    row: Timing
+    """The row as it was before anything was timed."""
     setting: Setting
     work: Work
 
@@ -227,7 +228,7 @@ class _Bench:
                 built = self._build(what, setting, row)
                 rows.append(built if isinstance(built, Timing) else row)
                 if isinstance(built, Work):
-                    pieces.append(_Piece(place=len(rows) - 1, what=what, setting=setting, work=built))
+                    pieces.append(_Piece(place=len(rows) - 1, row=row, setting=setting, work=built))
         self._sample(rows, pieces, log)
         for piece in pieces:
             rows[piece.place] = self._weighed(piece, rows[piece.place])
@@ -265,11 +266,10 @@ class _Bench:
             if self.cuda is not None:
                 timing = with_device_times(timing, measurement, piece.work, self.cuda, self.options.chosen_effort)
             if timing.variant == COMPILE:
-                timing = with_compile_time(timing, log.seconds_for(piece.what))
+                timing = with_compile_time(timing, log.seconds_for(piece.row.what))
             if measurement.error is not None and piece.setting.transform is not None:
                 # The function works by autograd; that torch.func cannot take it is a limit of the two together.
-                message = f"{timing.variant} cannot run this function: {timing.message}"
-                timing = replace(timing, outcome=Outcome.SKIPPED, message=message)
+                timing = replace(piece.row, message=f"{timing.variant} cannot run this function: {timing.message}")
             elif measurement.traceback is not None:
                 self.traces.append(measurement.traceback)
             rows[piece.place] = timing
@@ -278,6 +278,12 @@ class _Bench:
         """Add what is counted in calls of its own; a pass that raised has nothing more to say."""
         if timing.outcome in (Outcome.ERROR, Outcome.SKIPPED):
             return timing
+        try:
+            check_derivatives(piece.setting, piece.work)
+        except UnfitError as reason:
+            return replace(piece.row, message=str(reason))
+        except Exception as error:  # noqa: BLE001  The case boundary: the check calls the subject by autograd.
+            return replace(piece.row, message=f"it cannot be held against autograd's gradient: {reason_of(error)}")
         return replace(timing, peak_memory_bytes=self._peak(piece.work, timing), counts=_counts(piece))
 
     def _peak(self, work: Work, timing: Timing) -> int | None:
@@ -301,7 +307,7 @@ def _listening(variants: tuple[str, ...]) -> AbstractContextManager[CompileLog]:
 
 def _counts(piece: _Piece) -> Counts | None:
     try:
-        return warm_counts(piece.work, piece.setting, piece.what)
+        return warm_counts(piece.work, piece.setting, piece.row.what)
     except Exception:  # noqa: BLE001  As with the peak: that what was timed cannot be counted is no fault of it.
         return None
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.bench.jacobians import Transform, check_gradient, jacobian
+from harness.bench.jacobians import Transform, check_gradient, check_result, jacobian
 from harness.bench.sampling import Work
 from harness.case.subject import Tensors
 from harness.errors import UsageError
@@ -164,6 +164,22 @@ def whole_jacobian(setting: Setting) -> Work:
     """
     call = jacobian(setting.function, setting.values, setting.differentiable, setting.cotangents, setting.transform)
     return Work(call=call)
+
+
+def check_derivatives(setting: Setting, work: Work) -> None:
+    """Hold what a transform gives against autograd's gradient, once; other settings are not asked.
+
+    Raises:
+        UnfitError: they differ grossly.
+    """
+    if setting.transform is None:
+        return
+    with torch.no_grad():
+        outputs = setting.function(setting.values)
+    gradient: Any = forward_backward(replace(setting, transform=None)).call()
+    whole: Any = work.call()
+    points = tuple(setting.values[name] for name in setting.differentiable)
+    check_result(whole, outputs, setting.cotangents, gradient, points)
 
 
 def step(setting: Setting) -> Work:
