@@ -1,7 +1,7 @@
 """False alarms and power of whole gates, simulated: screening, confirmation and adjustment together.
 
-Run as a program for the figures of the documentation: ``python tests/bench/test_comparison_study.py 40`` simulates 40
-gates of every kind.
+Run as a program for the figures of the documentation: ``python tests/bench/test_comparison_study.py 30`` simulates 30
+gates of every kind; a second number is the most process pairs a row is confirmed with.
 """
 
 import sys
@@ -14,7 +14,6 @@ from scipy.signal import lfilter
 from harness.bench.comparison import Decision, Judgement, Margin, PairSamples, adjusted, confirm, screen, wide
 
 MARGIN = Margin()
-MOST_PAIRS = 10
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class Study:
     rows: int
     seed: int = 0
     samples: int = 40
+    most_pairs: int = 10
     final: list[Judgement] = field(default_factory=list)
     """Of equal code, in gates without a regression."""
     red: int = 0
@@ -77,7 +77,7 @@ class Study:
         if judged.decision is Decision.SAME:
             return judged
         pairs = [self.noise.pair(self.rng, effect, self.samples) for _ in range(5)]
-        while len(pairs) < MOST_PAIRS and wide(pairs, MARGIN):
+        while len(pairs) < self.most_pairs and wide(pairs, MARGIN):
             pairs.append(self.noise.pair(self.rng, effect, self.samples))
         self.confirmed += factor == 1.0
         self.process_pairs += len(pairs) if factor == 1.0 else 0
@@ -141,11 +141,11 @@ def test_without_confirmation_there_would_be_false_alarms():
     assert alarms(judged) > 0.01 * len(judged)
 
 
-def main(gates):
+def main(gates, most_pairs=10):
     """Print the figures of larger studies: gates of 50 rows, five single regressions of each size in every gate."""
     for processes in (0.005, 0.01, 0.015, 0.02, 0.03):
         for rho in (0.3, 0.6):
-            study = Study(noise=Noise(processes=processes, rho=rho), rows=50)
+            study = Study(noise=Noise(processes=processes, rho=rho), rows=50, most_pairs=most_pairs)
             for _ in range(gates):
                 study.gate([1.05] * 5 + [1.10] * 5)
             undecided = np.mean([row.decision is Decision.INCONCLUSIVE for row in study.final])
@@ -159,4 +159,4 @@ def main(gates):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))
