@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pandas as pd
 
 from harness.report.accuracy import AVAILABLE, lost_digits
-from harness.report.details import rows
+from harness.report.tables import rows
 
 MOST_LISTED = 40
 """Cases listed before the reader asks for the rest."""

@@ -6,13 +6,13 @@ escape every text themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 from jinja2 import Environment
 from markupsafe import Markup
 
@@ -21,11 +21,18 @@ from harness.records import Outcome, Run, VerifyRecord
 from harness.report import frames as framed
 from harness.report.headline import RED, UNDECIDED
 from harness.report.mathml import equation_mathml, text_mathml
-from harness.report.panels import CaseFrames, Panel, case_panels
+from harness.report.panel import Panel
+from harness.report.panels import CaseFrames, case_panels
+from harness.report.tables import rows
 from harness.verify.certificate import CERTIFIED, certificate_text
 
 MOST_PASSING = 400
 """Passing comparisons listed for one case; the rest are counted, and all are in results.parquet."""
+
+WIDE = 1.0
+"""Length of a growth exponent's interval above which it says little."""
+UNSETTLED = ("inconclusive", "mixed")
+"""What is known of a crossover where there is none to name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +69,6 @@ def case_details(run: Run, templates: Environment) -> dict[str, Details]:
 def all_frames(run: Run) -> dict[str, pd.DataFrame]:
     """Return the frames a case's details are made from, by the names of `CaseFrames`."""
     return {field.name: getattr(framed, f"{field.name}_frame")(run) for field in fields(CaseFrames)}
-
-
-def rows(frame: pd.DataFrame) -> list[SimpleNamespace]:
-    """Return a frame's rows for a template: columns are attributes, what is missing is None."""
-    return [SimpleNamespace(**row) for row in pa.Table.from_pandas(frame, preserve_index=False).to_pylist()]
 
 
 def mathematics(record: VerifyRecord) -> Mathematics:
@@ -108,10 +110,12 @@ def _details(
         declared=_worst_first(row for row in findings if row.excused),
         passing=passing[:MOST_PASSING],
         passing_left_out=max(0, len(passing) - MOST_PASSING),
-        descents=rows(own.converge),
-        timings=rows(own.timings),
-        scalings=rows(own.scalings),
+        descents=sorted(rows(own.converge), key=lambda row: -Outcome(row.outcome).severity),
+        timings=sorted(rows(own.timings), key=timing_rank),
+        scalings=sorted(rows(own.scalings), key=lambda row: (row.high - row.low <= WIDE, -row.exponent)),
         speedups=rows(own.speedups),
+        crossovers=sorted(rows(own.crossovers), key=lambda row: row.status not in UNSETTLED),
+        agreements=sorted(rows(own.agreements), key=lambda row: -(row.device_error or math.inf)),
         panels=panels,
     )
     return Details(html=html, figures={panel.id: _embedded(panel) for panel in panels})
@@ -137,6 +141,15 @@ def _embedded(panel: Panel) -> dict[str, Any]:
 
 def _worst_first(findings: Iterable[SimpleNamespace]) -> list[SimpleNamespace]:
     return sorted(findings, key=lambda row: -Outcome(row.outcome).severity)
+
+
+def timing_rank(row: SimpleNamespace) -> int:
+    """Rank a timing for a table: what went wrong, is undecided, had no steady state; the rest; the skipped."""
+    outcome = Outcome(row.outcome)
+    if outcome is Outcome.SKIPPED:
+        return 1
+    doubtful = row.steady is False or bool(row.throttled_samples)
+    return -2 * outcome.severity - doubtful
 
 
 def _unrun(run: Run) -> pd.DataFrame:

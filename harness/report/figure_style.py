@@ -117,6 +117,19 @@ def add_level(figure: go.Figure, value: float, text: str, *, axis: str = "y") ->
     figure.add_annotation(text=text, showarrow=False, xanchor="right", yanchor="bottom", font={"size": 11}, **place)
 
 
+def error_bars(median: list[float | None], low: list[float | None], high: list[float | None]) -> dict[str, object]:
+    """Describe error bars from interval ends; no bar where an end is missing.
+
+    Args:
+        median: what the bars stand on.
+        low: lower ends, as long.
+        high: upper ends, as long.
+    """
+    above = [short(end - middle) if end and middle else 0.0 for end, middle in zip(high, median, strict=True)]
+    below = [short(middle - end) if end and middle else 0.0 for end, middle in zip(low, median, strict=True)]
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1.2, "width": 3}
+
+
 def linear_axis(title: str, **rest: Any) -> dict[str, Any]:
     """Describe a linear axis."""
     return {"title": {"text": title}, "type": "linear", **rest}

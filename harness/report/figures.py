@@ -7,24 +7,29 @@ nothing to draw.
 from __future__ import annotations
 
 from harness.report.figures_accuracy import ulps_figure
+from harness.report.figures_crossover import crossover_figure
 from harness.report.figures_descent import convergence_figure, fit_figure, path_figure
+from harness.report.figures_distribution import distribution_figure
 from harness.report.figures_evidence import detection_figure, digits_figure, outcomes_figure, step_error_figure
+from harness.report.figures_ratios import ratios_figure
+from harness.report.figures_scaling import scaling_figure
 from harness.report.figures_sweep import CERTIFIED, operators_figure, operators_frame, operators_text
-from harness.report.figures_timing import scaling_figure, speedup_figure
 
 __all__ = [
     "CERTIFIED",
     "convergence_figure",
+    "crossover_figure",
     "detection_figure",
     "digits_figure",
+    "distribution_figure",
     "fit_figure",
     "operators_figure",
     "operators_frame",
     "operators_text",
     "outcomes_figure",
     "path_figure",
+    "ratios_figure",
     "scaling_figure",
-    "speedup_figure",
     "step_error_figure",
     "ulps_figure",
 ]

@@ -17,8 +17,10 @@ from harness.report.summary import (
     results_frame,
 )
 from harness.report.tables import (
+    agreements_frame,
     contours_frame,
     converge_frame,
+    crossovers_frame,
     curves_frame,
     edges_frame,
     findings_frame,
@@ -32,10 +34,12 @@ from harness.report.tables import (
 __all__ = [
     "NOT_RUN",
     "accuracy_frame",
+    "agreements_frame",
     "cases_frame",
     "contours_frame",
     "converge_frame",
     "counts_frame",
+    "crossovers_frame",
     "curves_frame",
     "detection_frame",
     "edges_frame",

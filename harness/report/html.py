@@ -17,7 +17,7 @@ from markupsafe import Markup
 from harness.records import Outcome, Run
 from harness.report import columns, embed, text
 from harness.report.accuracy_table import accuracy_table
-from harness.report.details import Details, case_details, rows
+from harness.report.details import Details, case_details
 from harness.report.frames import (
     NOT_RUN,
     accuracy_frame,
@@ -31,12 +31,13 @@ from harness.report.frames import (
 from harness.report.headline import RED, UNDECIDED, headline
 from harness.report.panels import endings, run_panels
 from harness.report.power import power_panels, power_summary
+from harness.report.tables import rows
 from harness.verify.certificate import radius_text
 
 
 def render_html(run: Run) -> str:
     """Return the whole page as text."""
-    scripts = [embed.plotly_source(), embed.asset("report.js")]
+    scripts = [embed.plotly_source(), embed.asset("figures.js") + embed.asset("report.js")]
     return page(run, style=embed.asset("report.css"), plotly=scripts[0], script=scripts[1])
 
 
@@ -96,6 +97,7 @@ def environment() -> Environment:
         "seconds": text.seconds,
         "memory": text.memory,
         "ratio": text.ratio,
+        "percent": text.percent,
         "digits": text.digits,
         "ulps": text.units,
         "radius": radius_text,
@@ -103,10 +105,13 @@ def environment() -> Environment:
         "sortable": _sortable,
     }
     made.globals |= {
+        "amount": text.amount,
         "count": text.count,
         "entry": text.entry,
         "interval_s": text.interval_s,
+        "memory": text.memory,
         "pair": text.pair,
+        "seconds": text.seconds,
         "severity": {outcome.value: outcome.severity for outcome in Outcome},
         "means": {name: columns.meanings(getattr(columns, name)) for name in _GLOSSARIES},
         "NOT_RUN": NOT_RUN,
@@ -119,7 +124,18 @@ def slug(case: str) -> str:
     return "case-" + re.sub(r"[^A-Za-z0-9.-]", lambda match: f"_{ord(match[0]):x}_", case)
 
 
-_GLOSSARIES = ("ACCURACY", "CASES", "COUNTS", "FINDINGS", "CONVERGE", "TIMINGS", "SCALINGS", "SPEEDUPS")
+_GLOSSARIES = (
+    "ACCURACY",
+    "AGREEMENTS",
+    "CASES",
+    "CONVERGE",
+    "COUNTS",
+    "CROSSOVERS",
+    "FINDINGS",
+    "SCALINGS",
+    "SPEEDUPS",
+    "TIMINGS",
+)
 
 
 def glossary() -> list[tuple[str, str]]:

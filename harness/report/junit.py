@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pandas as pd
 
-from harness.records import Outcome, Run
+from harness.records import Environment, Outcome, Run
 from harness.report import text
-from harness.report.details import rows
 from harness.report.frames import NOT_RUN, findings_frame, jobs_frame
 from harness.report.headline import RED
+from harness.report.tables import rows
 
 MOST_FINDINGS = 20
 """Findings written out for one job; the rest are counted."""
@@ -45,14 +46,20 @@ def render_junit(run: Run) -> str:
     duration_s = 0.0
     for kind, members in jobs.groupby("job_kind", sort=False):
         suite = ET.SubElement(root, "testsuite", {"name": str(kind) or "other"})
-        _add_properties(suite, run)
+        named = {"run": run.header.run, "command": run.header.command, "seed": str(run.header.seed)}
+        add_properties(suite, named, run.header.environment)
         counts = Counter(_add_job(suite, job, evidence.get(job.job)) for job in rows(members))
         suite_s = float(members["duration_s"].fillna(0.0).sum())
-        _set_counts(suite, len(members), counts, suite_s)
+        set_counts(suite, len(members), counts, suite_s)
         suite.set("timestamp", clean(run.header.started).removesuffix("+00:00"))
         totals += counts
         duration_s += suite_s
-    _set_counts(root, len(jobs), totals, duration_s)
+    set_counts(root, len(jobs), totals, duration_s)
+    return document(root)
+
+
+def document(root: ET.Element) -> str:
+    """Return an element and all in it as an XML document."""
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -67,7 +74,7 @@ def _add_job(suite: ET.Element, job: SimpleNamespace, findings: pd.DataFrame | N
     attributes = {
         "classname": clean(f"{suite.get('name')}.{job.case}"),
         "name": clean(job.job),
-        "time": _seconds(job.duration_s),
+        "time": seconds(job.duration_s),
     }
     if job.path:
         attributes["file"] = clean(job.path)
@@ -106,29 +113,29 @@ def _finding(row: SimpleNamespace) -> str:
     return f"{row.outcome}: {row.check} at {text.entry(row.input, row.index)}: {row.message}{numbers}"
 
 
-def _add_properties(suite: ET.Element, run: Run) -> None:
-    env = run.header.environment
-    named = {
-        "run": run.header.run,
-        "command": run.header.command,
-        "seed": str(run.header.seed),
+def add_properties(suite: ET.Element, named: Mapping[str, str], env: Environment) -> None:
+    """Add what a suite's results were found with: what is given, and the environment."""
+    where = {
         "harness": env.harness,
         "python": env.python,
         "torch": env.torch,
         "cuda": env.cuda or env.cuda_missing or "none",
     }
+    named = {**named, **where}
     properties = ET.SubElement(suite, "properties")
     for name, value in named.items():
         ET.SubElement(properties, "property", {"name": name, "value": clean(value)})
 
 
-def _set_counts(element: ET.Element, tests: int, counts: Counter[str], duration_s: float) -> None:
+def set_counts(element: ET.Element, tests: int, counts: Counter[str], duration_s: float) -> None:
+    """Set how many tests there are and how many ended as which element, and how long they took."""
     element.set("tests", str(tests))
     element.set("failures", str(counts["failure"]))
     element.set("errors", str(counts["error"]))
     element.set("skipped", str(counts["skipped"]))
-    element.set("time", _seconds(duration_s))
+    element.set("time", seconds(duration_s))
 
 
-def _seconds(value: float | None) -> str:
+def seconds(value: float | None) -> str:
+    """Return a duration as JUnit writes it, in seconds; 0 where it is not known."""
     return f"{value:.3f}" if value is not None and math.isfinite(value) else "0.000"

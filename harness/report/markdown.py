@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
-from harness.records import Run
+from harness.records import Environment, Run
 from harness.report import text
-from harness.report.details import rows
 from harness.report.frames import cases_frame, counts_frame, jobs_frame
 from harness.report.headline import RED, UNDECIDED, headline
+from harness.report.tables import rows
 
 MOST_CASES = 50
 """Cases listed in each section; with the lengths below, a summary of four-byte characters alone stays below 1 MiB."""
@@ -34,13 +34,13 @@ def render_markdown(run: Run) -> str:
         f"# {headline(counts).text}",
         _partial(run),
         _facts(run),
-        _table([name.capitalize() for name in counts.columns], counts.astype(str).itertuples(index=False)),
+        table([name.capitalize() for name in counts.columns], counts.astype(str).itertuples(index=False)),
         _limit(float(limits.median()), len(limits)) if len(limits) else "",
-        _section("Went wrong", [_case(case) for case in listed if case.outcome in RED], MOST_CASES),
-        _section("Undecided", [_case(case) for case in listed if case.outcome in UNDECIDED], MOST_CASES),
-        _section("Declared failures", [_declared(job) for job in jobs if job.declared_reason], MOST_CASES),
-        _section("Not run", [f"- {code(job)}" for job in run.not_run], MOST_JOBS),
-        _environment(run),
+        section("Went wrong", [_case(case) for case in listed if case.outcome in RED], MOST_CASES),
+        section("Undecided", [_case(case) for case in listed if case.outcome in UNDECIDED], MOST_CASES),
+        section("Declared failures", [_declared(job) for job in jobs if job.declared_reason], MOST_CASES),
+        section("Not run", [f"- {code(job)}" for job in run.not_run], MOST_JOBS),
+        environment_list(run.header.environment),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -71,7 +71,7 @@ def _partial(run: Run) -> str:
 
 def _facts(run: Run) -> str:
     took = f", took {text.seconds(run.footer.duration_s)}" if run.footer else ""
-    return f"Started {plain(run.header.started)}{took}, seed {run.header.seed}.\n\n{_block(run.header.command)}"
+    return f"Started {plain(run.header.started)}{took}, seed {run.header.seed}.\n\n{block(run.header.command)}"
 
 
 def _limit(median: float, cases: int) -> str:
@@ -82,7 +82,7 @@ def _limit(median: float, cases: int) -> str:
 
 
 def _case(case: SimpleNamespace) -> str:
-    command = f"\n\n{_block(case.command)}" if case.command else ""
+    command = f"\n\n{block(case.command)}" if case.command else ""
     return f"### {code(case.case)}: {case.outcome}\n\n{plain(case.message or '')}{command}"
 
 
@@ -90,7 +90,8 @@ def _declared(job: SimpleNamespace) -> str:
     return f"- {code(job.job)}: {plain(job.declared_reason)}"
 
 
-def _section(title: str, items: Sequence[str], most: int) -> str:
+def section(title: str, items: Sequence[str], most: int) -> str:
+    """Return a section of at most so many items and a line for the rest; nothing where there are none."""
     if not items:
         return ""
     gap = "\n" if items[0].startswith("- ") else "\n\n"
@@ -98,19 +99,21 @@ def _section(title: str, items: Sequence[str], most: int) -> str:
     return f"## {title} ({len(items):,})\n\n" + gap.join([*items[:most], *more])
 
 
-def _block(command: str) -> str:
+def block(command: str) -> str:
+    """Return a command as a block of code, on one line and cut to a length."""
     line = re.sub(r"[\x00-\x1f\x7f]+", " ", command)[:LONGEST_COMMAND]
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", line)), default=0))
     return f"{fence}sh\n{line}\n{fence}"
 
 
-def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table of cells that are Markdown already; all columns but the first are numbers."""
     rule = ["---", *["--:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *lines])
 
 
-def _environment(run: Run) -> str:
-    env = run.header.environment
+def environment_list(env: Environment) -> str:
+    """Return the section that says where something ran."""
     lines = [
         f"harness {env.harness}" + (f" ({env.git_commit[:12]})" if env.git_commit else ""),
         f"Python {env.python}, PyTorch {env.torch}, NumPy {env.numpy}",

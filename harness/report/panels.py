@@ -5,16 +5,15 @@ What is drawn is `figures`' job; this decides which figures a page shows, and wh
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from harness.records import Outcome
 from harness.report import figures
+from harness.report.panel import Panel, make_panel
+from harness.report.panels_timing import timing_panels
 
 _ENDINGS = (
     (figures.CERTIFIED, "certified"),
@@ -28,29 +27,6 @@ _ENDINGS = (
 )
 """How a sweep's operators end, in words; a pass without an enclosure rests on the other oracles, the ladder first."""
 _TONES = {figures.CERTIFIED: str(Outcome.PASS)}
-OWN_CONTROLS = ("updatemenus", "sliders")
-"""Controls drawn inside a figure; the page has its own, which work by keyboard and read out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """A figure as plotly.js takes it, with its words."""
-
-    id: str
-    section: str
-    title: str
-    caption: str
-    figure: dict[str, Any]
-
-    @property
-    def animated(self) -> bool:
-        """Whether the figure has frames to play."""
-        return bool(self.figure.get("frames"))
-
-    @property
-    def height(self) -> int:
-        """Height in pixels, reserved before the figure is drawn so that the page does not jump."""
-        return int(self.figure.get("layout", {}).get("height") or 360)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +42,14 @@ class CaseFrames:
     timings: pd.DataFrame
     scalings: pd.DataFrame
     speedups: pd.DataFrame
+    crossovers: pd.DataFrame
+    agreements: pd.DataFrame
 
 
 def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
     """Return the figures of one case; those with nothing to draw are left out."""
     drawn = (
-        _panel(
+        make_panel(
             "step-error",
             "evidence",
             "Error against step",
@@ -79,7 +57,7 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
             "The error is measured for every step of the ladder; the mark is the step it chose.",
             figures.step_error_figure(frames.curves),
         ),
-        _panel(
+        make_panel(
             "convergence",
             "descent",
             "Loss and distance, step by step",
@@ -89,20 +67,7 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
         ),
         *_path_panels(frames),
         *_fit_panels(frames),
-        _panel(
-            "scaling",
-            "timing",
-            "Time against size",
-            "Median time of a call; bars are intervals of the median. p is the exponent of time ∝ sizeᵖ.",
-            figures.scaling_figure(frames.timings, frames.scalings),
-        ),
-        _panel(
-            "speedup",
-            "timing",
-            "CUDA against CPU",
-            "How many times faster the other device is; below 1 the CPU wins.",
-            figures.speedup_figure(frames.speedups),
-        ),
+        *timing_panels(frames.timings, frames.scalings, frames.speedups, frames.crossovers),
     )
     return tuple(panel for panel in drawn if panel is not None)
 
@@ -113,7 +78,7 @@ def run_panels(
     """Return the figures of the whole run; those with nothing to draw are left out."""
     operators = figures.operators_frame(cases, findings)
     drawn = (
-        _panel(
+        make_panel(
             "run-operators",
             "accuracy",
             "PyTorch's operators",
@@ -121,7 +86,7 @@ def run_panels(
             "an oracle that evaluates only the function.",
             figures.operators_figure(operators),
         ),
-        _panel(
+        make_panel(
             "run-ulps",
             "accuracy",
             "Units in the last place",
@@ -129,14 +94,14 @@ def run_panels(
             "at most ½ off; entries that cancel are further off than the rest.",
             figures.ulps_figure(accuracy),
         ),
-        _panel(
+        make_panel(
             "run-detection",
             "run",
             "Detection limits",
             "How many cases would notice which relative fault in their gradient; further left is sharper.",
             figures.detection_figure(detection),
         ),
-        _panel(
+        make_panel(
             "run-digits",
             "run",
             "Agreement",
@@ -160,7 +125,7 @@ def _path_panels(frames: CaseFrames) -> list[Panel | None]:
         path = frames.trajectory[frames.trajectory["descent"] == descent]
         caption = "Each line joins points of equal loss; the path is the descent, step by step."
         panels.append(
-            _panel(f"path-{number}", "descent", f"Path of {descent}", caption, figures.path_figure(surface, path))
+            make_panel(f"path-{number}", "descent", f"Path of {descent}", caption, figures.path_figure(surface, path))
         )
     return panels
 
@@ -170,15 +135,5 @@ def _fit_panels(frames: CaseFrames) -> list[Panel | None]:
     panels = []
     for number, (descent, rows) in enumerate(frames.fits.groupby("descent", sort=False)):
         caption = "The fitted curve as the descent goes on; play it, or move the slider."
-        panels.append(_panel(f"fit-{number}", "descent", f"Fit by {descent}", caption, figures.fit_figure(rows)))
+        panels.append(make_panel(f"fit-{number}", "descent", f"Fit by {descent}", caption, figures.fit_figure(rows)))
     return panels
-
-
-def _panel(name: str, section: str, title: str, caption: str, figure: go.Figure | None) -> Panel | None:
-    if figure is None:
-        return None
-    described: dict[str, Any] = json.loads(figure.to_json())
-    if described.get("frames"):
-        for control in OWN_CONTROLS:
-            described["layout"].pop(control, None)
-    return Panel(id=name, section=section, title=title, caption=caption, figure=described)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from harness.records import Run, VerifyRecord
 from harness.report.figures_power import power_figure
-from harness.report.panels import Panel
+from harness.report.panel import Panel
 from harness.report.tables import build, verify_records
 
 CAUGHT, SURVIVED, EQUIVALENT = "caught", "survived", "equivalent"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
@@ -140,6 +141,30 @@ def scalings_frame(run: Run) -> pd.DataFrame:
     )
 
 
+def crossovers_frame(run: Run) -> pd.DataFrame:
+    """Return one row per size at which an accelerator overtakes the CPU, or reason why there is none."""
+    return build(
+        (
+            _key(record) | _fields(crossover, columns.CROSSOVERS)
+            for record in benchmark_records(run)
+            for crossover in record.crossovers
+        ),
+        columns.CROSSOVERS,
+    )
+
+
+def agreements_frame(run: Run) -> pd.DataFrame:
+    """Return one row per result of an accelerator that was compared with the CPU's."""
+    return build(
+        (
+            _key(record) | _fields(agreement, columns.AGREEMENTS) | {"sizes": sizes_text(agreement.sizes)}
+            for record in benchmark_records(run)
+            for agreement in record.agreements
+        ),
+        columns.AGREEMENTS,
+    )
+
+
 def verify_records(run: Run) -> Iterator[VerifyRecord]:
     """Yield the run's verdicts, in order."""
     return (record for record in run.records if isinstance(record, VerifyRecord))
@@ -174,6 +199,11 @@ def build(rows: Iterable[Row], schema: pa.Schema) -> pd.DataFrame:
     return frame
 
 
+def rows(frame: pd.DataFrame) -> list[SimpleNamespace]:
+    """Return a frame's rows for a template: columns are attributes, what is missing is None."""
+    return [SimpleNamespace(**row) for row in pa.Table.from_pandas(frame, preserve_index=False).to_pylist()]
+
+
 def _fields(record: object, schema: pa.Schema) -> dict[str, object]:
     """Return the fields of a record that are columns too, under their own names."""
     return {name: _plain(getattr(record, name)) for name in schema.names if hasattr(record, name)}
@@ -206,8 +236,26 @@ def _descent_row(record: ConvergeRecord) -> dict[str, object]:
 
 
 def _timing_row(timing: Timing) -> dict[str, object]:
-    sizes = ", ".join(f"{name}={size}" for name, size in timing.sizes)
-    return _fields(timing, columns.TIMINGS) | {"sizes": sizes, "n": len(timing.samples) or None}
+    numbers = {"sizes": sizes_text(timing.sizes), "n": len(timing.samples) or None}
+    counts = {} if timing.counts is None else _fields(timing.counts, columns.TIMINGS)
+    return _fields(timing, columns.TIMINGS) | counts | numbers | _device_row(timing)
+
+
+def _device_row(timing: Timing) -> dict[str, object]:
+    times = timing.on_device
+    if times is None:
+        return {}
+    clocks = {"cold_s": times.cold, "host_s": times.host, "end_to_end_s": times.end_to_end}
+    return {name: None if measured is None else measured.median_s for name, measured in clocks.items()} | {
+        "throttled_samples": times.throttled,
+        "launch_exposed": times.launch_exposed,
+        "notes": "; ".join(times.notes) or None,
+    }
+
+
+def sizes_text(sizes: tuple[tuple[str, int], ...]) -> str:
+    """Return sizes as a row shows them: ``n=1000, d=3``."""
+    return ", ".join(f"{name}={size}" for name, size in sizes)
 
 
 def numbers_text(values: tuple[float, ...], *, most: int = 6) -> str:

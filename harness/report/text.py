@@ -11,6 +11,7 @@ from collections.abc import Sequence
 MISSING = "–"
 """Shown where there is no number."""
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _BYTES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 
 
@@ -67,7 +68,20 @@ def memory(value: int | None) -> str:
 
 def ratio(value: float | None) -> str:
     """Return a factor: ``3.1×``."""
-    return MISSING if value is None else f"{value:.2g}×" if value < 100 else f"{value:.0f}×"
+    return MISSING if value is None else f"{value:.3g}×" if value < 100 else f"{value:.0f}×"
+
+
+def amount(value: float | None) -> str:
+    """Return a large number with the SI prefix that suits it: ``12.3 k``, ``4 G``."""
+    if value is None:
+        return MISSING
+    factor, prefix = next((pair for pair in _PREFIXES if abs(value) >= pair[0]), (1, ""))
+    return f"{value / factor:.3g} {prefix}".rstrip()
+
+
+def percent(value: float | None) -> str:
+    """Return a share as per cent: ``4.2 %``, ``0.31 %``, ``120 %``."""
+    return MISSING if value is None else f"{100 * value:.2g} %" if abs(value) < 1 else f"{100 * value:.0f} %"
 
 
 def digits(value: float | None) -> str:

@@ -13,13 +13,13 @@ import pytest
 from harness.report import columns
 from harness.report.figures import (
     convergence_figure,
+    crossover_figure,
     detection_figure,
     digits_figure,
     fit_figure,
     outcomes_figure,
     path_figure,
     scaling_figure,
-    speedup_figure,
     step_error_figure,
 )
 from harness.report.tables import build
@@ -184,7 +184,7 @@ ALL: dict[str, Callable[[], go.Figure | None]] = {
     "path": lambda: path_figure(contours(), trajectory()),
     "fit": lambda: fit_figure(fits()),
     "scaling": lambda: scaling_figure(timings(("cpu", "cuda")), scalings()),
-    "speed-up": lambda: speedup_figure(speedups()),
+    "speed-up": lambda: crossover_figure(speedups()),
     "outcomes": lambda: outcomes_figure(counts()),
     "digits": lambda: digits_figure(findings()),
     "detection": lambda: detection_figure(detection()),
@@ -216,7 +216,7 @@ def test_figures_suit_light_and_dark_pages(name: str) -> None:
         (lambda empty: path_figure(empty, build([], columns.TRAJECTORY)), columns.CONTOURS),
         (fit_figure, columns.FITS),
         (scaling_figure, columns.TIMINGS),
-        (speedup_figure, columns.SPEEDUPS),
+        (crossover_figure, columns.SPEEDUPS),
         (outcomes_figure, columns.COUNTS),
         (digits_figure, columns.FINDINGS),
         (detection_figure, columns.DETECTION),
@@ -350,11 +350,12 @@ def test_scaling_shows_intervals() -> None:
     assert bars.array[0] == pytest.approx(0.3e-5) and bars.arrayminus[0] == pytest.approx(0.1e-5)
 
 
-def test_scaling_writes_the_exponent_of_its_own_line() -> None:
-    """A fitted exponent must stand at its line only."""
-    figure = made(scaling_figure(timings(), scalings()))
-    written = {trace.xaxis: trace.text[-1] for trace in figure.data}
-    assert written == {"x": "∝ n<sup>1.02</sup> [0.97, 1.07]", "x2": ""}
+def test_scaling_writes_the_exponent_into_its_own_panel() -> None:
+    """A fitted exponent must stand in the panel of its pass only, with its interval."""
+    notes = made(scaling_figure(timings(), scalings())).layout.annotations
+    written = {note.xref: note.text for note in notes if "∝" in note.text}
+    assert list(written) == ["x domain"]
+    assert "autograd ∝ n<sup>1.02</sup> [0.97, 1.07]" in written["x domain"]
 
 
 def test_scaling_leaves_out_what_was_skipped() -> None:
@@ -364,13 +365,14 @@ def test_scaling_leaves_out_what_was_skipped() -> None:
 
 def test_speedup_compares_devices_only() -> None:
     """Only ratios against the CPU belong in this figure."""
-    (line,) = made(speedup_figure(speedups())).data
-    assert (line.name, line.x, line.y) == ("forward, autograd", (1000, 10_000), (2.0, 2.0))
+    low, high, line = made(crossover_figure(speedups())).data
+    assert (line.name, line.x, line.y) == ("forward", (1000, 10_000), (2.0, 2.0))
+    assert (low.y, high.y, high.fill) == ((1.8, 1.8), (2.2, 2.2), "tonexty")
 
 
 def test_no_speedup_without_both_devices() -> None:
     """Without a CUDA timing there must be no speed-up figure."""
-    assert speedup_figure(speedups(ratio=None)) is None
+    assert crossover_figure(speedups(ratio=None)) is None
 
 
 def test_outcomes_show_what_never_ran() -> None:

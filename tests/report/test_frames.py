@@ -14,10 +14,12 @@ from harness.report.write import results_bytes
 
 SCHEMAS = {
     "accuracy": columns.ACCURACY,
+    "agreements": columns.AGREEMENTS,
     "cases": columns.CASES,
     "contours": columns.CONTOURS,
     "converge": columns.CONVERGE,
     "counts": columns.COUNTS,
+    "crossovers": columns.CROSSOVERS,
     "curves": columns.CURVES,
     "detection": columns.DETECTION,
     "edges": columns.EDGES,

@@ -154,7 +154,16 @@ def test_missing_cuda_is_a_row_with_its_reason(factory):
 def test_two_dimensional_descent_and_fit_have_their_figures(factory):
     """Curves, path and animation are embedded for the case that has them."""
     figures = details_of("curve-fit", factory.full_run(cuda=True)).figures
-    assert set(figures) == {"step-error", "convergence", "path-0", "fit-0", "scaling", "speedup"}
+    assert set(figures) == {
+        "step-error",
+        "convergence",
+        "path-0",
+        "fit-0",
+        "distribution",
+        "ratios",
+        "scaling",
+        "speedup",
+    }
     assert len(figures["fit-0"]["frames"]) == 12
 
 
