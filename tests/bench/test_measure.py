@@ -1,13 +1,15 @@
 """Timing a whole subject on fake clocks: which rows there are, and that nothing made up stands in them."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
-from harness.bench import measure
+from harness.bench import jacobians, measure, variants
 from harness.bench.clocks import NoClockError
+from harness.bench.compiler import Compilation, CompileLog
 from harness.bench.measure import BenchmarkOptions, benchmark_subject
 from harness.bench.place import placed
 from harness.bench.sampling import QUICK
@@ -277,3 +279,101 @@ def test_the_compiled_subject_is_timed(bench, monkeypatch):
         ("compile", "backward", Outcome.PASS),
         ("compile", "forward_backward", Outcome.PASS),
     ]
+
+
+def test_transforms_stand_beside_autograd(bench):
+    """Of a function with one number as value, jacrev and jacfwd are gradients; the Jacobian is a pass of its own."""
+    passes = ("value", "backward", "forward_backward", "jacobian")
+    timings = bench(passes=passes, against=("jacrev", "jacfwd"), sweeps=(Sweep(over=(), sizes=SIZES[:1]),)).timings
+    assert {timing.outcome for timing in timings} == {Outcome.PASS}
+    assert [(timing.variant, timing.what) for timing in timings] == [
+        *[("autograd", what) for what in passes],
+        *[(variant, what) for variant in ("jacrev", "jacfwd") for what in ("forward_backward", "jacobian")],
+    ]
+
+
+def test_a_jacobian_is_no_gradient(bench):
+    """Of several outputs, jacrev in the gradient's place is skipped with the reason, without a figure."""
+    several = replace(SUBJECT, function=lambda tensors: (tensors["x"] ** 2,))
+    one = (Sweep(over=(), sizes=SIZES[:1]),)
+    timings = bench(several, passes=("forward_backward", "jacobian"), against=("jacrev",), sweeps=one).timings
+    rows = {(timing.variant, timing.what): timing for timing in timings}
+    skipped = rows[("jacrev", "forward_backward")]
+    assert (skipped.outcome, skipped.median_s) == (Outcome.SKIPPED, None)
+    assert "the pass `jacobian` times it" in skipped.message
+    assert rows[("jacrev", "jacobian")].outcome is Outcome.PASS
+
+
+class Untransformable(torch.autograd.Function):
+    """Squares in the old style, which torch.func cannot take."""
+
+    @staticmethod
+    def forward(ctx, values):
+        """Square."""
+        ctx.save_for_backward(values)
+        return values**2
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        """Differentiate."""
+        return 2 * ctx.saved_tensors[0] * cotangent
+
+
+def test_what_torch_func_cannot_take_is_skipped(bench):
+    """A function that works by autograd alone is no error: the row says what torch.func said."""
+    old = replace(SUBJECT, function=lambda tensors: (Untransformable.apply(tensors["x"]).sum(),))
+    result = bench(old, passes=("forward_backward",), against=("jacrev",))
+    rows = [timing for timing in result.timings if timing.variant == "jacrev"]
+    assert {timing.outcome for timing in rows} == {Outcome.SKIPPED}
+    assert all("jacrev cannot run this function: RuntimeError" in timing.message for timing in rows)
+    assert (rows[0].samples, rows[0].first_call_s, result.traceback) == ((), None, None)
+
+
+def test_a_transform_that_is_wrong_is_not_timed(bench, monkeypatch):
+    """What is not autograd's gradient has a reason and no figure."""
+    monkeypatch.setattr(jacobians, "TRANSFORMS", {"jacrev": lambda function, argnums: lambda *at: ((0 * at[0],),)})
+    (row,) = [
+        row
+        for row in bench(passes=("forward_backward",), against=("jacrev",)).timings
+        if row.elements == 10 and row.variant == "jacrev"
+    ]
+    assert (row.outcome, row.median_s, row.counts) == (Outcome.SKIPPED, None, None)
+    assert "does not give autograd's gradient" in row.message
+
+
+def test_counts_stand_beside_times(bench):
+    """Every timed pass has its counts, equal in two runs."""
+    first, second = (bench(passes=("value", "forward_backward", "step")).timings for _ in range(2))
+    assert [timing.counts for timing in first] == [timing.counts for timing in second]
+    assert all(timing.counts.operator_calls and timing.counts.bytes_moved for timing in first)
+
+
+def test_what_cannot_be_counted_is_timed_all_the_same(bench, monkeypatch):
+    """A subject that fails under the counters keeps its time."""
+
+    def refuse(*_):
+        raise RuntimeError("no modes here")
+
+    monkeypatch.setattr(measure, "warm_counts", refuse)
+    timing = bench(passes=("value",)).timings[0]
+    assert (timing.outcome, timing.median_s, timing.counts) == (Outcome.PASS, 1e-3, None)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_compiling_is_a_figure_of_its_own(bench, monkeypatch, own):
+    """Told by the compiler; of a subject that compiles itself, the first call less the median stands in."""
+    log = CompileLog(compilations=[Compilation(training=False, backward=False, duration_s=2.0)] if own else [])
+
+    def compiling(setting):
+        log.compilations[:] = [Compilation(training=False, backward=False, duration_s=2.0)]
+        return setting
+
+    monkeypatch.setattr(measure, "compile_log", lambda: nullcontext(log))
+    monkeypatch.setattr(measure, "fresh_compiler", lambda device: nullcontext())
+    monkeypatch.setattr(variants, "compiled", compiling)
+    monkeypatch.setattr(variants, "_has_compiler", lambda: True)
+    timings = bench(passes=("value",), against=("compile",), sweeps=(Sweep(over=(), sizes=SIZES[:1]),)).timings
+    plain, compiled = timings
+    assert plain.compile_s is None
+    assert compiled.compile_s == (0.0 if own else 2.0)
+    assert ("first call less the median" in compiled.message) is own
