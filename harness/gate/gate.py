@@ -75,14 +75,13 @@ class GateOptions:
     command: str = "harness.gate"
 
 
-def gate(options: GateOptions, *, start: Path | None = None, on_progress: OnProgress = untold) -> GateResult:
-    """Compare the working tree with a base.
+def gate(options: GateOptions, *, on_progress: OnProgress = untold) -> GateResult:
+    """Compare the working tree that the command runs in with a base.
 
     An interrupt (Ctrl-C, SIGTERM) stops every process, removes the worktree, and goes on as KeyboardInterrupt.
 
     Args:
         options: what to compare, and how.
-        start: the folder the command runs in; None is the working folder.
         on_progress: told where the gate stands.
 
     Raises:
@@ -90,7 +89,7 @@ def gate(options: GateOptions, *, start: Path | None = None, on_progress: OnProg
         UsageError: the base, a path or an option is wrong.
         NothingToRunError: there is no case to compare.
     """
-    here = (start or Path.cwd()).resolve()
+    here = Path.cwd().resolve()
     started, clock = datetime.now(UTC), _Phases()
     with (
         terminable(),
