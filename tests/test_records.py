@@ -9,18 +9,22 @@ from hypothesis import strategies as st
 
 from harness.records import (
     BenchmarkRecord,
+    Ceilings,
     ConvergeRecord,
+    Counts,
     Environment,
     Finding,
     Outcome,
     Run,
     RunFooter,
     RunHeader,
+    Timing,
     VerifyRecord,
     worst,
 )
 from harness.run.journal import decode, encode
 
+CEILINGS = Ceilings(device="cpu", dtype="float32", bytes_per_s=1e10, flops_per_s=1e11, copy_bytes=8, matrix_rows=4)
 KINDS = [RunHeader, VerifyRecord, ConvergeRecord, BenchmarkRecord, RunFooter]
 st.register_type_strategy(float, st.floats(width=64))
 # Lone surrogates have no UTF-8; that encode replaces them is a test of its own.
@@ -106,3 +110,17 @@ def test_not_run_is_what_was_planned_and_has_no_record():
 def test_worst(outcomes, expected):
     """A case is as bad as its worst finding, and skips do not count beside evidence."""
     assert worst(outcomes) is expected
+
+
+def test_a_benchmark_of_before_reads_back():
+    """A journal written before there were counts, compile times and ceilings: what it lacks is unknown."""
+    timing = Timing(outcome=Outcome.PASS, message="", what="value", variant="autograd", device="cpu", dtype="float32")
+    made = BenchmarkRecord(
+        job="benchmark a", case="a", title="A", source="", path="a.yaml", outcome=Outcome.PASS, message="",
+        timings=(replace(timing, compile_s=1.0, counts=Counts(flops=2, operators=(("aten.mv", 1),))),),
+        ceilings=(CEILINGS,),
+    )  # fmt: skip
+    assert decode(encode(made)) == made
+    document = json.loads(encode(made))
+    del document["ceilings"], document["timings"][0]["compile_s"], document["timings"][0]["counts"]
+    assert decode(json.dumps(document)) == replace(made, timings=(timing,), ceilings=())

@@ -129,3 +129,21 @@ def test_inputs_follow_from_seed_and_size():
     first, again, other = (drawer(case, subject, seed)({"n": 4, "d": 2})["X"] for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_ceilings_are_measured_when_asked_for(bench, monkeypatch, wanted):
+    """Of the devices that are here; the one that is missing has its skipped row and no ceiling."""
+    monkeypatch.setattr("harness.bench.run.measure_ceilings", lambda clock: (clock.name,))
+    assert bench(ceilings=wanted).ceilings == (("cpu",) if wanted else ())
+
+
+def test_a_device_that_cannot_reach_for_its_ceilings_is_timed(bench, monkeypatch):
+    """Memory that is taken by others costs the ceilings and nothing else."""
+
+    def full(clock):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("harness.bench.run.measure_ceilings", full)
+    record = bench(ceilings=True)
+    assert (record.outcome, record.ceilings) == (Outcome.PASS, ())

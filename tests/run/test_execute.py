@@ -129,6 +129,21 @@ def test_nothing_else_is_timed(cases, outcome):
     assert (record.kind, record.outcome, record.message[:9]) == ("benchmark", Outcome.SKIPPED, "Not timed")
 
 
+def test_the_first_benchmark_that_runs_measures_the_ceilings(cases):
+    """Once in a run, and never by a benchmark that is skipped: the mark is set when it is known what will be timed."""
+    (check, benchmark) = plan(load_cases([cases("good")]), RunOptions(kinds=("benchmark",)))
+    jobs = [benchmark, check, benchmark, benchmark]
+    marks = []
+
+    def work(job, options):
+        marks.append((job.kind, job.ceilings))
+        return (blank_record(job, options, outcome=Outcome.PASS, message="done"),)
+
+    list(execute(jobs, RunOptions(kinds=("benchmark",), inline=True), work=work))
+    assert marks == [("verify", False), ("benchmark", True), ("benchmark", False), ("benchmark", False)]
+    assert not benchmark.ceilings
+
+
 def test_stopping_to_listen_stops_the_workers(cases):
     """A caller that leaves the loop leaves no process behind."""
     folder = cases("good", "hang")

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from harness.case.load import load_cases
-from harness.records import Outcome
+from harness.records import Ceilings, Outcome
 from harness.run.options import RunOptions
 from harness.run.plan import plan
 from harness.run.work import blank_record, run_job
 
 ALL = ("verify", "converge", "benchmark")
+CEILINGS = Ceilings(device="cpu", dtype="float32", bytes_per_s=1e10, flops_per_s=1e11, copy_bytes=1, matrix_rows=1)
 
 
 @pytest.fixture
@@ -27,6 +28,15 @@ def test_each_kind_of_job_makes_its_record(jobs, kind):
     job = next(job for job in jobs if job.kind == kind)
     (record,) = run_job(job, RunOptions(quick=True))
     assert (record.kind, record.job, record.outcome) == (kind, job.name, Outcome.PASS)
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_marked_benchmark_measures_the_ceilings(jobs, monkeypatch, marked):
+    """The mark of the plan reaches the part that measures."""
+    monkeypatch.setattr("harness.bench.run.measure_ceilings", lambda clock: (CEILINGS,))
+    job = next(job for job in jobs if job.kind == "benchmark")
+    (record,) = run_job(replace(job, ceilings=marked), RunOptions(quick=True))
+    assert record.ceilings == ((CEILINGS,) if marked else ())
 
 
 @pytest.mark.parametrize("kind", ALL)
