@@ -19,7 +19,7 @@ class TimingOptions:
         margin: smallest slow-down that counts, and the level of the tests.
         threads: threads that torch computes with, in both processes.
         seed: seed of the inputs and of the order inside the pairs.
-        device: "cpu", or an accelerator such as ``cuda`` or ``cuda:1``.
+        device: "cpu", or an accelerator such as ``cuda`` or ``cuda:1``, which is timed beside the CPU.
         all_cases: whether cases that declare no `benchmark` are timed too.
         sample_s: wanted length of a sample.
         pairs: pairs of samples of a workload in one pair of processes, at most.

@@ -7,21 +7,22 @@ samples is `harness.bench.comparison`'s job.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TypeVar, cast
+from statistics import median
+from typing import TypeVar
 
 from harness.bench.comparison import PairSamples
-from harness.bench.statistics import is_steady
 from harness.gate.options import TimingOptions
 from harness.gate.process import Asked, LostError
 from harness.gate.protocol import (
     Answer,
     Calibrate,
     Calibrated,
-    Counted,
     CountCalls,
+    Counted,
     Failed,
     Prepare,
     Prepared,
@@ -36,15 +37,37 @@ from harness.records import Counts
 
 PREFIX = 0.1
 """Untimed calls before each sample, as a share of its own: they bring back what the other process took from caches."""
-WINDOW = 4
+COLD = 2
+"""Pairs of samples that are thrown away in any case."""
+WINDOW = 10
 """Pairs in each of the two windows whose medians say whether the warm-up is over."""
 STEADY = 0.01
-"""Largest relative difference of those medians."""
-MOST_WARM = 20
+"""Difference of those medians (of log-ratios) that is let be; a larger one only where the spread explains it."""
+DROPPED = 5
+"""Pairs that are given up to the warm-up each time the windows disagree."""
+MOST_WARM = 30
 """Most pairs of samples spent on warming up."""
 
 Enough = Callable[[PairSamples], bool]
 AnswerT = TypeVar("AnswerT", bound=Answer)
+
+
+def agree(base: Sequence[float], head: Sequence[float]) -> bool:
+    """Say whether the ratio of the sides is the same in both halves of their samples, as far as spread lets one tell.
+
+    A side that is still warming up moves the ratio; a machine that slows both does not. A median of n has a standard
+    error of 1.25 σ/√n, and σ is 1.48 times the median absolute deviation.
+
+    Args:
+        base: seconds per call, positive.
+        head: of the same pairs.
+    """
+    logs = [math.log(above / below) for below, above in zip(base, head, strict=True)]
+    half = len(logs) // 2
+    first, second = logs[:half], logs[half:]
+    spread = median([abs(each - median(part)) for part in (first, second) for each in part])
+    noise = 2.0 * math.sqrt(2.0 / half) * 1.25 * 1.48 * spread
+    return abs(median(second) - median(first)) <= max(STEADY, noise)
 
 
 class RefusedError(Exception):
@@ -106,7 +129,7 @@ class Pair:
         Args:
             workload: what.
             inner: calls per sample, where an earlier pair of processes found it.
-            most: pairs of samples, at most.
+            most: pairs of samples, at most; never fewer than two windows.
             enough: whether the samples so far will do.
             count: whether one call's exact counts are wanted too.
         """
@@ -118,8 +141,7 @@ class Pair:
                 return Measured(reason="the inputs differ: the case draws or declares them otherwise on the two sides")
             found = Measured(base=base, head=head)
             inner = inner or self._ask("base", Calibrate(sample_s=self._options.sample_s), Calibrated).calls
-            steady = self._warm_up(inner)
-            samples = self._samples(inner, most, enough, steady=steady)
+            samples = self._samples(inner, most, enough)
             base_counts, head_counts = (self._counts("base"), self._counts("head")) if count else (None, None)
         except RefusedError as refused:
             return Measured(reason=str(refused), base=found.base, head=found.head)
@@ -129,30 +151,31 @@ class Pair:
             samples=samples, inner=inner, base=base, head=head, base_counts=base_counts, head_counts=head_counts
         )
 
-    def _warm_up(self, inner: int) -> bool:
-        """Sample without keeping, until two windows of medians agree on both sides; say whether they did."""
+    def _samples(self, inner: int, most: int, enough: Enough) -> PairSamples:
+        """Sample until it is enough, beginning with the first two windows that agree; what came before was warm-up."""
         base, head = list[float](), list[float]()
-        while len(base) < MOST_WARM:
-            self._take(inner, base, head)
-            if len(base) >= 2 * WINDOW and all(is_steady(side, WINDOW, STEADY) for side in (base, head)):
-                return True
-        return False
-
-    def _samples(self, inner: int, most: int, enough: Enough, *, steady: bool) -> PairSamples:
-        base, head = list[float](), list[float]()
+        self._take(inner, COLD, [], [])
+        self._take(inner, 2 * WINDOW, base, head)
+        for _ in range(MOST_WARM // DROPPED):
+            if agree(base, head):
+                break
+            del base[:DROPPED], head[:DROPPED]
+            self._take(inner, DROPPED, base, head)
+        steady = agree(base, head)
         while True:
             samples = PairSamples(base=tuple(base), head=tuple(head), steady=steady)
-            if len(base) >= most or (base and enough(samples)):
+            if len(base) >= most or not steady or enough(samples):
                 return samples
-            self._take(inner, base, head)
+            self._take(inner, 1, base, head)
 
-    def _take(self, inner: int, base: list[float], head: list[float]) -> None:
-        """Take one pair of samples, in random order."""
+    def _take(self, inner: int, count: int, base: list[float], head: list[float]) -> None:
+        """Take pairs of samples, each in random order."""
         request = Sample(calls=inner, prefix=round(PREFIX * inner))
         sides: list[tuple[SideName, list[float]]] = [("base", base), ("head", head)]
-        self._order.shuffle(sides)
-        for name, times in sides:
-            times.append(self._ask(name, request, Sampled).per_call_s)
+        for _ in range(count):
+            self._order.shuffle(sides)
+            for name, times in sides:
+                times.append(self._ask(name, request, Sampled).per_call_s)
 
     def _counts(self, name: SideName) -> Counts | None:
         try:
@@ -166,6 +189,7 @@ class Pair:
             answer = process.ask(request)
         except LostError as lost:
             raise LostError(f"{name}: {lost}") from lost
-        if isinstance(answer, Failed):
-            raise RefusedError(f"{name}: {answer.message}")
-        return cast("AnswerT", answer)
+        if isinstance(answer, kind):
+            return answer
+        reason = answer.message if isinstance(answer, Failed) else f"answered {answer.kind} to {request.kind}"
+        raise RefusedError(f"{name}: {reason}")

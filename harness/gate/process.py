@@ -5,19 +5,20 @@ What it is asked is `pair`'s business. A process that ends or is stopped is lost
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from harness.errors import HarnessError
 from harness.gate.protocol import PROTOCOL, Answer, Hello, Request, decode_answer, encode_request
 
-WORKER = "harness.gate.worker"
 START_LIMIT_S = 120.0
 """Longest that starting may take: importing torch from a cold disk is slow."""
 WATCH_S = 0.25
@@ -41,30 +42,39 @@ class Asked(Protocol):
 class TimingProcess:
     """One side's timing process."""
 
-    def __init__(self, command: list[str], cwd: str, *, limit_s: float, output: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        cwd: str,
+        *,
+        limit_s: float,
+        environment: Mapping[str, str] | None = None,
+        output: Path | None = None,
+    ) -> None:
         """Start the process, without waiting until it is ready; `greet` does.
 
         Args:
             command: what to run.
             cwd: the side's tree.
             limit_s: longest that one answer may take.
+            environment: its environment variables; None is this process's.
             output: file that collects what user code prints; None drops it.
         """
         self._limit_s = limit_s
         self._reason = ""
         self._deadline: float | None = None
-        self._process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=output or subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=sys.platform != "win32",  # Ctrl-C reaches the gate alone, which stops its processes
-        )
+        with open(output or os.devnull, "ab") as errors:  # noqa: PTH123  os.devnull is a text
+            self._process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=sys.platform != "win32",  # Ctrl-C reaches the gate alone, which stops its processes
+            )
         self._requests = cast("BinaryIO", self._process.stdin)
-        # bufsize=0 leaves raw pipes; answers are read line by line, which needs a buffer
-        self._answers = open(cast("BinaryIO", self._process.stdout).fileno(), "rb", closefd=False)  # noqa: SIM115, PTH123
+        self._answers = cast("BinaryIO", self._process.stdout)
         self._closed = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -91,19 +101,18 @@ class TimingProcess:
             raise LostError(self._reason)
         with suppress(OSError):  # a closed pipe shows when reading, with the reason
             self._requests.write(encode_request(request))
+            self._requests.flush()
         return self._read(self._limit_s)
 
     def close(self) -> None:
         """End the process and wait until it is gone."""
         self._closed.set()
         self._reason = self._reason or "it was closed"
-        with suppress(OSError):
-            self._requests.close()
         self._process.kill()
         self._process.wait()
-        for pipe in (self._answers, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        with suppress(OSError):
+            self._requests.close()
+        self._answers.close()
 
     def _read(self, limit_s: float) -> Answer:
         self._deadline = time.monotonic() + limit_s
@@ -134,6 +143,3 @@ def ended(status: int) -> str:
         hint = ", perhaps because memory was exhausted" if name in ("SIGKILL", "SIGABRT") else ""
         return f"the process was killed by {name}{hint}"
     return f"the process was killed by signal {-status}"
-
-
-MakeProcess = Callable[[str], Asked]
