@@ -154,6 +154,8 @@ class _Bench:
     traces: list[str] = field(default_factory=list)
     agreements: list[Agreement] = field(default_factory=list)
     peak_per_element: float = 0.0
+    threads: int = field(default_factory=torch.get_num_threads)
+    """Pinned: what a subject changes about it while it is built is undone before it is timed."""
 
     @property
     def cuda(self) -> CudaClock | None:
@@ -257,6 +259,7 @@ class _Bench:
     def _sample(self, rows: list[Timing], pieces: list[_Piece], log: CompileLog) -> None:
         """Sample all works together and put what came of each in its row."""
         order = Random(f"{self.options.seed} {self.subject.name}")
+        torch.set_num_threads(self.threads)
         works = [piece.work for piece in pieces]
         works = works if self.cuda is None else bounded(works, self.cuda)
         for piece, measurement in zip(
@@ -297,7 +300,7 @@ class _Bench:
 
     def _skipped(self, reason: str, *, variant: str) -> Timing:
         row = _note(Outcome.SKIPPED, reason, device=self.clock.name, dtype=_name(self.options.dtype))
-        threads = torch.get_num_threads() if self.cuda is None and self.clock.device.type == "cpu" else None
+        threads = self.threads if self.cuda is None and self.clock.device.type == "cpu" else None
         return replace(row, variant=variant, threads=threads)
 
 

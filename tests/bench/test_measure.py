@@ -80,6 +80,24 @@ def test_a_timing_says_what_it_is(bench):
     assert (timing.dtype, timing.sizes) == ("float32", (("n", 1000),))
 
 
+def test_threads_are_pinned(bench):
+    """A subject that changes the number of threads is timed with the number that is recorded all the same."""
+    pinned, noted = torch.get_num_threads(), list[int]()
+
+    def function(tensors):
+        noted.append(torch.get_num_threads())
+        if len(noted) == 1:
+            torch.set_num_threads(pinned + 1)
+        return square(tensors)
+
+    try:
+        timings = bench(replace(SUBJECT, function=function), passes=("value",)).timings
+    finally:
+        torch.set_num_threads(pinned)
+    assert {timing.threads for timing in timings} == {pinned}
+    assert noted[-1] == pinned
+
+
 def test_variants_stand_beside_autograd(bench):
     """Analytic in the gradient's passes, the reference in all; the step once, under its optimizer's name."""
     passes = ("value", "backward", "step")
