@@ -82,18 +82,16 @@ def _table(rows: tuple[Compared, ...]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("workload", overflow="fold")
     table.add_column("decision", no_wrap=True)
-    for name in ("head against base", "interval", "base", "head", "detectable"):
+    for name in ("head against base", "interval", "detectable", "base takes"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        base_s, head_s = words.typical_s(row)
         table.add_row(
             Text(row.workload.label),
             Text(row.decision.value, style=DECISIONS[row.decision]),
             words.slowdown(row.judgement),
             words.interval(row.judgement),
-            text.seconds(base_s),
-            text.seconds(head_s),
             words.detectable(row.judgement),
+            text.seconds(words.base_s(row)),
         )
     return table
 

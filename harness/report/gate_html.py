@@ -14,8 +14,10 @@ from harness.gate.records import Compared, GateResult
 from harness.records import ExitCode
 from harness.report import embed, text
 from harness.report import gate_words as words
+from harness.report.figures_gate import gate_forest_figure, gate_series_figure
+from harness.report.gate_frames import gate_frame, gate_samples_frame
 from harness.report.html import environment
-from harness.report.panel import Panel
+from harness.report.panel import Panel, make_panel
 
 MOST_ROWS = 2000
 """Rows of one table; gate.json has all of them."""
@@ -65,13 +67,32 @@ def render_gate_html(result: GateResult) -> str:
 
 
 def _panels(result: GateResult) -> tuple[Panel, ...]:
-    return ()
+    """Return the figures, those with nothing to draw left out."""
+    samples = gate_samples_frame(result)
+    drawn = (
+        make_panel(
+            "gate-ratios",
+            "timing",
+            "Head against base",
+            "Time of head over time of base with its interval, worst first; inside the grey band the difference does "
+            "not matter. Each small mark is one pair of processes; the first, hollow, is the screening.",
+            gate_forest_figure(gate_frame(result), samples, result.margin),
+        ),
+        make_panel(
+            "gate-samples",
+            "timing",
+            "Sample by sample",
+            "The ratio of every pair of samples, in the order they were taken. A trend, or two levels, would mean that "
+            "the machine or the code was not steady.",
+            gate_series_figure(samples, result.margin),
+        ),
+    )
+    return tuple(panel for panel in drawn if panel is not None)
 
 
 def _row(row: Compared) -> SimpleNamespace:
     """Return what the table shows of a row, as text."""
     judged = row.judgement
-    base_s, head_s = words.typical_s(row)
     pairs = text.count(len(row.confirmed), "fresh pair of processes", "fresh pairs of processes")
     samples = 0 if row.screened is None else len(row.screened.base)
     return SimpleNamespace(
@@ -82,8 +103,7 @@ def _row(row: Compared) -> SimpleNamespace:
         interval=words.interval(judged),
         detectable=words.detectable(judged),
         p=words.probability(judged),
-        base=text.seconds(base_s),
-        head=text.seconds(head_s),
+        base=text.seconds(words.base_s(row)),
         message=row.message,
         evidence=f"{text.count(samples, 'pair')} of samples screened" + (f", {pairs}" if row.confirmed else ""),
         counts=bool(count_changes(row)),

@@ -100,21 +100,19 @@ def _verdicts(changes: Sequence[VerificationChange]) -> tuple[str, ...]:
 
 def _timed(title: str, rows: Sequence[Compared]) -> _Section:
     """Return a table of rows with their ratios."""
-    above = _header("Workload", numbers=("Head against base", "Interval", "Base", "Head", "Detectable", "p"))
+    above = _header("Workload", numbers=("Head against base", "Interval", "Detectable", "p", "Base takes"))
     return _Section(title=title, above=above, rows=tuple(_row(row) for row in rows))
 
 
 def _row(row: Compared) -> str:
     judged = row.judgement
-    base_s, head_s = words.typical_s(row)
     cells = [
         code(row.workload.label),
         f"**{words.slowdown(judged)}**",
         words.interval(judged),
-        text.seconds(base_s),
-        text.seconds(head_s),
         words.detectable(judged),
         words.probability(judged),
+        text.seconds(words.base_s(row)),
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -5,7 +5,6 @@ Plain text only: nothing here escapes or makes markup.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -99,12 +98,15 @@ def probability(judgement: Judgement) -> str:
     return text.number(judgement.p, 2)
 
 
-def typical_s(row: Compared) -> tuple[float | None, float | None]:
-    """Return the median time of a call on the base and on the head, in seconds; None where nothing was measured."""
+def base_s(row: Compared) -> float | None:
+    """Return the median time of a call on the base, in seconds; None where nothing was measured.
+
+    Head's is not shown beside it: processes differ, so two medians over all of them would not have the ratio that their
+    pairs have.
+    """
     pairs = row.confirmed or (() if row.screened is None else (row.screened,))
-    base = [sample for pair in pairs for sample in pair.base]
-    head = [sample for pair in pairs for sample in pair.head]
-    return _median(base), _median(head)
+    samples = [sample for pair in pairs for sample in pair.base]
+    return median(samples) if samples else None
 
 
 def phases(result: GateResult) -> str:
@@ -131,7 +133,3 @@ def _signed(ratio: float) -> str:
 
 def _point(judgement: Judgement) -> float:
     return 0.0 if judgement.ratio is None else judgement.ratio.point
-
-
-def _median(values: Sequence[float]) -> float | None:
-    return median(values) if values else None
