@@ -69,6 +69,13 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def gate(session: nox.Session) -> None:
+    """Compare the working tree with a git ref: nox -s gate -- --base origin/main; HEAD if none is named."""
+    named = any(word == "--self-test" or word.startswith("--base") for word in session.posargs)
+    Environment(session).run("harness", "gate", *(() if named else ("--base", "HEAD")), *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
     """Time the harness itself against its peers, as ratios measured in one run."""
     options = ("-o", "addopts=--import-mode=importlib", "-p", "no:xdist")
