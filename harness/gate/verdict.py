@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.bench.comparison import BOTH, Decision, Judgement, PairSamples
+from harness.bench.comparison import BOTH, Decision, Judgement, Margin, PairSamples, confirm, screen
 from harness.gate.pair import Measured
 from harness.gate.records import Compared, Workload
 
@@ -76,9 +76,8 @@ def compared(
         alone: their judgement by itself; None where screening settled the row.
         final: the same, adjusted for the number of rows that were confirmed.
     """
-    judgement = final or screening or _unmeasured(first.reason)
-    if final is None and screening is not None and _not_slower(screening):
-        judgement = replace(screening, decision=Decision.SAME, reason=NOT_SLOWER)
+    alone_screened = _unmeasured(first.reason) if screening is None else _final_screening(screening)
+    judgement = final or alone_screened
     return Compared(
         workload=workload,
         judgement=judgement,
@@ -93,6 +92,22 @@ def compared(
         base_code=first.base.code if first.base else (),
         head_code=first.head.code if first.head else (),
     )
+
+
+def rejudged(row: Compared, margin: Margin) -> Judgement:
+    """Judge a row's samples again, by itself: what the gate decides before it accounts for the other rows."""
+    if row.screened is None or row.screening is None:
+        return row.judgement
+    screening = screen(row.screened, margin)
+    if not row.confirmed:
+        return _final_screening(screening)
+    return confirm(row.confirmed, margin)
+
+
+def _final_screening(screening: Judgement) -> Judgement:
+    if _not_slower(screening):
+        return replace(screening, decision=Decision.SAME, reason=NOT_SLOWER)
+    return screening
 
 
 def _unmeasured(reason: str) -> Judgement:
