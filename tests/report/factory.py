@@ -10,6 +10,7 @@ from harness.case.operators import PATH as OPERATORS
 from harness.records import (
     BenchmarkRecord,
     CaseRecord,
+    Ceilings,
     Contour,
     ConvergeRecord,
     Curve,
@@ -307,6 +308,11 @@ def benchmark(case: str, *, cuda: bool = False, **changes: object) -> BenchmarkR
         scalings=(
             Scaling(
                 what="forward_backward", variant="autograd", device="cpu", exponent=0.71, low=0.55, high=0.88, points=3
+            ),
+        ),
+        ceilings=(
+            Ceilings(
+                device="cpu", dtype="float32", bytes_per_s=2e10, flops_per_s=1e11, copy_bytes=2**29, matrix_rows=1024
             ),
         ),
         gradient_to_value_ratio=3.1,

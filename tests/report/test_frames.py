@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.records import Outcome, Run
+from harness.records import Counts, Outcome, Run
 from harness.report import columns, frames
 from harness.report.write import results_bytes
 
@@ -201,3 +201,14 @@ def test_parquet_round_trip_keeps_values_and_says_what_columns_mean(factory):
     pd.testing.assert_frame_equal(table.to_pandas(types_mapper=pd.ArrowDtype), frames.results_frame(run))
     assert table.schema.field("bar").metadata[b"description"]
     assert b"Imaginary CPU" in table.schema.metadata[b"environment"]
+
+
+def test_counts_stand_in_the_timings(factory):
+    """Counts and the compiler's time are columns of their own; what was not counted is missing."""
+    counted = factory.timing(1e-3, counts=Counts(operators=(("aten.mv", 2), ("aten.sum", 1)), flops=8), compile_s=2.0)
+    record = replace(factory.benchmark("a"), timings=(counted, factory.timing(1e-3)))
+    run = Run(header=factory.header(planned=(record.job,)), records=(record,), footer=None)
+    first, second = frames.timings_frame(run).iloc
+    assert (first["operator_calls"], first["flops"], first["compile_s"]) == (3, 8, 2.0)
+    assert pd.isna(first["saved_bytes"])
+    assert pd.isna(second["operator_calls"])
