@@ -9,6 +9,7 @@ only while intervals are wide, wherever they lie. Deciding is `harness.bench.com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -40,8 +41,6 @@ class Row:
     first: Measured = field(default_factory=Measured)
     screening: Judgement | None = None
     confirmed: list[PairSamples] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    """Why pairs of processes gave no samples."""
 
     @property
     def open(self) -> bool:
@@ -152,8 +151,9 @@ class _Timing:
         bare = Workload(
             case=candidate.case, path=candidate.path, what="", device=candidate.device, dtype=candidate.dtype
         )
+        pair = self._running()
         try:
-            found = self._running().survey(candidate)
+            found = pair.survey(candidate)
         except LostError as lost:
             self.close()
             self.rows.append(Row(workload=bare, first=Measured(reason=str(lost))))
@@ -184,9 +184,7 @@ class _Timing:
 
     def _confirm(self, row: Row) -> None:
         found = self._measure(row.workload, row.first.inner, self.options.fewest_pairs, lambda _: True, count=False)
-        if found.samples is None:
-            row.reasons.append(found.reason)
-        else:
+        if found.samples is not None:
             row.confirmed.append(found.samples)
 
     def _narrow(self, samples: PairSamples) -> bool:
@@ -199,21 +197,17 @@ class _Timing:
 
     def _running(self) -> Pair:
         """Return the pair of processes at hand, or start one."""
-        if self.pair is None:
-            self._fresh()
-        if self.pair is None:  # pragma: no cover  _fresh raises instead
-            raise LostError("no timing process")
-        return self.pair
+        return self.pair or self._fresh()
 
-    def _fresh(self) -> None:
+    def _fresh(self) -> Pair:
         """Start a pair of processes in place of the one at hand."""
         self.close()
-        for attempt in range(STARTS):
-            self.started += 1
-            try:
-                self.pair = self.make(self.started)
-            except LostError:
-                if attempt == STARTS - 1:
-                    raise
-            else:
-                return
+        for _ in range(STARTS - 1):
+            with suppress(LostError):
+                return self._start()
+        return self._start()
+
+    def _start(self) -> Pair:
+        self.started += 1
+        self.pair = self.make(self.started)
+        return self.pair
