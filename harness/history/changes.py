@@ -25,9 +25,9 @@ SHORTEST = 5
 PENALTY = 3.0
 """c of the penalty c · σ² · log n for each change. BIC asks for 2 (a level and a place are two parameters each, at
 ½ log n in units of 2σ²); the half more pays for σ and ρ being estimated from the same few figures."""
-THRESHOLD = 3.5
-"""Standard errors that two neighbouring levels must lie apart: 5e-4 two-sided, for the many places tried in one series
-and the many series looked at."""
+THRESHOLD = 4.0
+"""Standard errors that two neighbouring levels must lie apart: 6e-5 two-sided, for the many places tried in one series
+and the many series looked at, and because ρ is found too small more often than too large."""
 LEAST_CORRELATION = 0.3
 """ρ that is assumed at least, since twenty runs cannot show that there is none."""
 MOST_CORRELATION = 0.8

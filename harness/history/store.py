@@ -189,8 +189,9 @@ def _contents(
         elif since is None or datetime.strptime(own["time"], "%Y%m%dT%H%M%S%z") >= since.replace(microsecond=0):
             paths.append(path)
     for start in range(0, len(paths), AT_ONCE):
-        found = system.cat(paths[start : start + AT_ONCE], on_error="return")
-        for path, content in found.items():
+        batch = paths[start : start + AT_ONCE]
+        # Whole ranges: unlike `cat`, this takes paths as they are, also where they hold what a pattern would.
+        for path, content in zip(batch, system.cat_ranges(batch, None, None, on_error="return"), strict=True):
             if isinstance(content, bytes):
                 yield path, content
             else:
