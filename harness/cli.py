@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -217,6 +218,50 @@ app.command(name="gate")(gate)
 
 
 @app.command()
+def optimizers(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[OPTIMIZER]...", help="Names in torch.optim and its lr_scheduler; all if none is given."),
+    ] = None,
+    *,
+    keyword: Annotated[
+        str | None, typer.Option("-k", metavar="EXPR", help="Those whose name matches, as pytest's -k.")
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Annotated[DeviceName, typer.Option(help="Where parameters live.")] = DeviceName.CPU,
+    strict: Strict = None,
+    json: AsJson = False,
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+    memory: Memory = 8.0,
+    effort: Annotated[EffortName | None, typer.Option(help="thorough compiles steps, too. (default: standard)")] = None,
+) -> None:
+    """Verify the installed PyTorch's optimizers and schedulers against their published formulas."""
+    from harness.run.optimizers import verify_optimizers
+    from harness.run.options import RunOptions
+    from harness.run.run import default_directory
+
+    options = RunOptions(
+        keyword=keyword,
+        out=out or default_directory("optimizers"),
+        seed=seed,
+        device=device.value,
+        strict=_in_ci() if strict is None else strict,
+        jobs=jobs,
+        timeout_s=timeout,
+        memory_gib=memory,
+        effort=effort.value if effort else "standard",
+        command=shlex.join(["harness", *sys.argv[1:]]),
+    )
+    try:
+        code = _finish(partial(verify_optimizers, tuple(names or ()), options), options, as_json=json, latest=out is None)
+    except KeyboardInterrupt:  # as above
+        code = ExitCode.INTERRUPTED
+    raise typer.Exit(code)
+
+
+@app.command()
 def report(directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")]) -> None:
     """Rebuild the report of a run from its results.jsonl, or of a gate from its gate.json."""
     from harness.report.write_gate import read_gate
@@ -358,6 +403,24 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool, h
         if "power" in options.kinds:
             print_power(made, output_console())
     _record(made, history, quiet=as_json)
+    return made.footer.exit_code if made.footer is not None else ExitCode.FAILED
+
+
+def _finish(start: Callable[..., Run], options: RunOptions, *, as_json: bool, latest: bool) -> int:
+    """Start a run of PyTorch's own parts, write the report, show the result, and return the exit code."""
+    from harness.run.run import point_latest
+    from harness.terminal import print_run, progress
+
+    with progress() as shown:
+        made = start(on_plan=shown.planned, on_record=shown.recorded, on_running=shown.running)
+    if options.out is not None:
+        _write_report(made, options.out)
+        if latest:
+            point_latest(options.out)
+    if as_json:
+        _print_json(made, options.out)
+    else:
+        print_run(made, options.out)
     return made.footer.exit_code if made.footer is not None else ExitCode.FAILED
 
 

@@ -42,3 +42,11 @@ def sweep_command(
     words += [] if dtype == "float64" else ["--dtype", dtype]
     words += [] if device == "cpu" else ["--device", device]
     return shlex.join(words)
+
+
+def optimizers_command(name: str, seed: int, *, device: str = "cpu", thorough: bool = False) -> str:
+    """Return the command that repeats one of PyTorch's optimizers: ``harness optimizers Adam --seed 0``."""
+    words = ["harness", "optimizers", name, "--seed", str(seed)]
+    words += [] if device == "cpu" else ["--device", device]
+    words += ["--effort", "thorough"] if thorough else []
+    return shlex.join(words)

@@ -88,6 +88,9 @@ class Claims(Model):
     """By input, or by a name under `let` (its retained gradient)."""
     hessian: dict[Name, Value] = {}
     """Second derivatives, by input, with respect to that input alone."""
+    stationary: bool = False
+    """That the gradient vanishes there, as far as the point's own decimals tell: a minimum, a saddle. Faults that are a
+    part of the gradient cannot be seen at such a point, so what would be undecided for that reason is skipped."""
     expected: Literal["confirmed", "refuted"] = "confirmed"
     """`refuted` keeps a published figure that is known to be wrong; the case is red as soon as it is confirmed."""
     reason: str | None = None
@@ -208,11 +211,21 @@ class Accuracy(Model):
     """The smallest share that passes."""
 
 
+class OptimizerRef(Model):
+    """An optimizer of one's own; it runs only where the caller trusts its package or folder, and is verified, too."""
+
+    python: Annotated[str, Field(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$")]
+    """Its class: "package.module:name", or "./file.py:name" beside the case file."""
+    rule: Annotated[str, Field(pattern=r"^[^:]+:[A-Za-z_][A-Za-z0-9_.]*$")] | None = None
+    """Its update rule in NumPy, a generator function; without it, only what needs no rule is verified."""
+
+
 class ConvergeModel(Model):
     """One descent: does it arrive?"""
 
-    optimizer: str = "SGD"
-    """A class of torch.optim, or GD for plain gradient descent with steps written out: w ← w − lr·∇f."""
+    optimizer: str | OptimizerRef = "SGD"
+    """A class of torch.optim, or GD for plain gradient descent with steps written out: w ← w − lr·∇f; or
+    `{python: …, rule: …}` for one of your own."""
     options: dict[Name, bool | Number | str | list[Number] | None] = {}
     """Keyword arguments of the optimizer."""
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
@@ -224,6 +237,12 @@ class ConvergeModel(Model):
     start."""
     within: Annotated[float, Field(gt=0)] = 1e-6
     """Largest distance (max-norm) of a parameter from the minimum that counts as arrived."""
+    digits: Annotated[float, Field(gt=0, le=15)] | None = None
+    """Instead of `within`: counts as arrived when every parameter agrees with the minimum to this many digits, which is
+    −log₁₀(|b − c|/|c|) (of a zero, the absolute error)."""
+    relative: bool = False
+    """Whether the descent runs on θ = parameter/start instead of the parameters themselves, for parameters of very
+    different sizes."""
     loss_below: Number | None = None
     """Counts as arrived when the loss falls to this; for cases without a known minimiser."""
     accuracy: Accuracy | None = None
@@ -242,12 +261,19 @@ class ConvergeModel(Model):
     """The named sizes of this run; of those left out, the largest declared one is used."""
     dtype: Dtype = "float64"
     """Dtype of parameters and data."""
-    expect: Literal["arrives", "diverges"] = "arrives"
-    """How it should end."""
+    expect: Literal["arrives", "misses", "diverges"] = "arrives"
+    """How it should end; `misses` (it neither arrives nor diverges) needs a `reason`."""
+    reason: str | None = None
+    """Why it is not expected to arrive, for the report."""
     fit: FitModel | None = None
     """What the report animates, for a regression."""
     published: dict[Name, Value] = {}
     """Final parameters a source printed; shown beside ours."""
+
+    @property
+    def optimizer_name(self) -> str:
+        """What the optimizer is called."""
+        return self.optimizer if isinstance(self.optimizer, str) else self.optimizer.python.rpartition(":")[2]
 
 
 class BenchmarkModel(Model):
@@ -279,6 +305,17 @@ class ExpectedModel(Model):
     """Day after which the failure is no longer excused."""
 
 
+class NistModel(Model):
+    """A nonlinear regression on a data file of NIST's StRD: it gives dims, inputs, residuals, points and starts."""
+
+    data: Annotated[str, Field(min_length=1)]
+    """The data file, relative to the case file."""
+    model: ExpressionText
+    """The regression function of the file's predictors (x, or x1, x2, …) and parameters (b1, b2, …)."""
+    response: ExpressionText | None = None
+    """What the model predicts, where it is not the file's first column itself: ``log(y)``."""
+
+
 class CaseModel(Model):
     """A case: a function, its analytic gradient, and what to do with them."""
 
@@ -304,6 +341,9 @@ class CaseModel(Model):
     """By input; may use `cotangent` (cotangent_0, … with several outputs). Without it, the output must be a scalar."""
     reference: ExpressionText | PythonRef | None = None
     """A plain implementation of the same function, whose value and gradient in float64 count as true."""
+    nist: NistModel | None = None
+    """Instead of `inputs` and `function`: a nonlinear regression with certified parameters; every descent runs from
+    both of the file's starts towards them."""
     points: list[PointModel] = []
     """Exact points to check at, beside the drawn ones."""
     verify: VerifyModel = VerifyModel()

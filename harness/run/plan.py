@@ -11,6 +11,8 @@ from harness.run.options import Kind, RunOptions
 if TYPE_CHECKING:
     from harness.case.case import Case
     from harness.case.operators import Operator
+    from harness.optimizers.catalogue import NamedOptimizer
+    from harness.optimizers.user import UserOptimizer
 
 OneDevice = Literal["cpu", "cuda"]
 
@@ -26,7 +28,7 @@ class Job:
 
     name: str
     kind: Kind
-    case: Case | Operator
+    case: Case | Operator | NamedOptimizer | UserOptimizer
     entry: int | None = None
     device: OneDevice = "cpu"
     skip: str | None = None
@@ -50,6 +52,16 @@ def plan_operators(operators: Sequence[Operator], options: RunOptions) -> tuple[
     return tuple(
         Job(name=f"verify {one.id}{_on(device, options)}", kind="verify", case=one, device=device, skip=one.excluded)
         for one in operators
+        for device in devices
+    )
+
+
+def plan_optimizers(optimizers: Sequence[NamedOptimizer], options: RunOptions) -> tuple[Job, ...]:
+    """Return the jobs of verifying optimizers: each on each device."""
+    devices: tuple[OneDevice, ...] = ("cpu", "cuda") if options.device == "all" else (options.device,)
+    return tuple(
+        Job(name=f"optimizer {one.id}{_on(device, options)}", kind="verify", case=one, device=device)
+        for one in optimizers
         for device in devices
     )
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.case.operators import Operator
-from harness.commands import repeat_command, sweep_command
+from harness.commands import optimizers_command, repeat_command, sweep_command
+from harness.optimizers.catalogue import NamedOptimizer
+from harness.optimizers.user import UserOptimizer
 from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Outcome, VerifyRecord
 from harness.run.options import Kind, RunOptions
 from harness.run.plan import Job
@@ -33,6 +35,8 @@ PARTS: dict[Kind, str] = {
 """The module that does each kind of job; the server that workers are forked from imports those a run needs."""
 OPERATOR_PART = "harness.verify.operators"
 """The module that verifies PyTorch's operators."""
+OPTIMIZER_PART = "harness.optimizers.verify"
+"""The module that verifies optimizers."""
 
 
 def modules_of(jobs: Iterable[Job]) -> tuple[str, ...]:
@@ -41,6 +45,8 @@ def modules_of(jobs: Iterable[Job]) -> tuple[str, ...]:
     for job in jobs:
         if isinstance(job.case, Operator):
             wanted |= {OPERATOR_PART: None, job.case.database.partition(":")[0]: None}
+        elif isinstance(job.case, NamedOptimizer | UserOptimizer):
+            wanted[OPTIMIZER_PART] = None
         else:
             wanted[PARTS[job.kind]] = None
     return tuple(wanted)
@@ -89,8 +95,8 @@ def blank_record(
         kind: type[VerifyRecord | BenchmarkRecord] = VerifyRecord
     elif job.kind == "benchmark":
         kind = BenchmarkRecord
-    elif isinstance(case, Operator):
-        raise ValueError(f"Cannot make a record: operators have no {job.kind} jobs. Plan verification.")
+    elif isinstance(case, Operator | NamedOptimizer | UserOptimizer):
+        raise ValueError(f"Cannot make a record: operators and optimizers have no {job.kind} jobs. Plan verification.")
     else:
         entry = case.model.converge[job.entry or 0]
         return ConvergeRecord(
@@ -112,7 +118,16 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
         from harness.verify.operators import verify_operator
 
         return (verify_operator(job.case, seed=options.seed, device=job.device),)
+    if isinstance(job.case, NamedOptimizer):
+        from harness.optimizers.verify import verify_named
+
+        thorough = options.effort == "thorough"
+        return (verify_named(job.case, seed=options.seed, thorough=thorough, device=job.device),)
     trust = _trust(options)
+    if isinstance(job.case, UserOptimizer):
+        from harness.optimizers.verify import verify_user
+
+        return (verify_user(job.case, trust=trust, seed=options.seed, device=job.device),)
     if job.kind in ("verify", "power"):
         from harness.verify.check import verify_case
 
@@ -145,6 +160,10 @@ def _command(job: Job, options: RunOptions) -> str:
     one = job.case
     if isinstance(one, Operator):
         return sweep_command(one.id, options.seed, dtype=one.dtype, samples=one.samples, device=job.device)
+    if isinstance(one, NamedOptimizer):
+        return optimizers_command(one.id, options.seed, device=job.device, thorough=options.effort == "thorough")
+    if isinstance(one, UserOptimizer):
+        return repeat_command(one.path, one.case.id, options.seed, "converge")
     return repeat_command(one.path, one.id, options.seed, job.kind)
 
 

@@ -1,0 +1,124 @@
+"""An optimizer's implementations against each other: for-loop, foreach, fused, capturable, differentiable, compiled.
+
+All of them walk the same way: seven steps, with a gradient of None at the second, a layer frozen at the third and thawed
+at the fifth; parameters and every entry of the state are compared at the end, in float64, float32 and bfloat16, and over
+parameters of mixed dtypes. The for-loop is what the others are held against, having been held against the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from harness.optimizers.findings import Labels, finding
+from harness.optimizers.pieces import generic_pieces
+from harness.optimizers.tested import Tested
+from harness.optimizers.tolerance import reference
+from harness.optimizers.walk import Options, Piece, Walk
+from harness.records import Finding, Outcome
+
+STEPS = 7
+NONE_AT = 2
+FROZEN = range(3, 5)
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "foreach": {"foreach": True},
+    "fused": {"fused": True},
+    "capturable": {"capturable": True},
+    "differentiable": {"differentiable": True},
+}
+PLAIN: Mapping[str, Any] = {"foreach": False, "fused": False}
+DTYPES = (torch.float64, torch.float32, torch.bfloat16)
+
+
+def drive(walk: Walk) -> None:
+    """Take the seven steps: the second parameter has no gradient at step 2, the third is frozen at steps 3 and 4."""
+    for step in range(1, STEPS + 1):
+        frozen = step in FROZEN
+        if len(walk.parameters) > 2:
+            if walk.leaves:
+                walk.parameters[2].requires_grad_(not frozen)
+        absent = ({1} if step == NONE_AT else set()) | ({2} if frozen else set())
+        walk.step(frozenset(absent) if len(walk.parameters) > 2 else frozenset())
+
+
+def variant_findings(tested: Tested, options: Options) -> Iterator[Finding]:
+    """Yield every documented implementation against the for-loop."""
+    labels = tested.labels(options)
+    chosen = {name: value for name, value in PLAIN.items() if tested.has(name)}
+    plain = {**options, **chosen}
+    offered = {name: extra for name, extra in VARIANTS.items() if tested.has(name)}
+    if not offered:
+        yield finding(labels, "variants", Outcome.SKIPPED, "It documents one implementation only.")
+    for dtype in (*DTYPES, None):
+        if not offered and not tested.thorough:
+            continue
+        pieces = _pieces(tested, dtype)
+        told = "mixed dtypes" if dtype is None else str(dtype).removeprefix("torch.")
+        expected = reference(tested, plain, pieces, drive)
+        for name, extra in offered.items():
+            without = {key: value for key, value in options.items() if key not in chosen}
+            walked = _walked(tested, {**without, **extra}, pieces, labels, f"{name} ~ for-loop", told)
+            if isinstance(walked, Finding):
+                yield walked
+                continue
+            yield expected.against(walked.everything(), labels, f"{name} ~ for-loop", oracle="the for-loop", dtype=told)
+        if tested.thorough and dtype == torch.float64:
+            walked = _walked(tested, plain, pieces, labels, "compiled ~ for-loop", told, wrap=_compiled)
+            yield (
+                walked
+                if isinstance(walked, Finding)
+                else expected.against(
+                    walked.everything(), labels, "compiled ~ for-loop", oracle="the for-loop", dtype=told
+                )
+            )
+
+
+def _walked(
+    tested: Tested, options: Options, pieces: list[Piece], labels: Labels, check: str, dtype: str, **changes: Any
+) -> Walk | Finding:
+    """Walk with a variant; one that is not for this device or dtype says so, and is skipped with its own words."""
+    try:
+        walk = tested.walk(options, pieces, **changes)
+        if options.get("differentiable"):
+            _make_inner(walk)
+        drive(walk)
+    except (RuntimeError, AssertionError, NotImplementedError) as reason:
+        words = " ".join(str(reason).split())
+        if any(sign in words for sign in REFUSALS):
+            return finding(labels, check, Outcome.SKIPPED, f"Refused here: {words[:200]}", dtype=dtype)
+        raise
+    return walk
+
+
+REFUSALS = (
+    "capturable",
+    "does not support",
+    "requires all the params",
+    "not supported",
+    "only supports",
+    "not implemented",
+)
+"""Words by which an implementation says that a device or dtype is not for it."""
+
+
+def _make_inner(walk: Walk) -> None:
+    """Replace leaves by results of an operation: a step that autograd follows must not change leaves in place."""
+    walk.parameters = [leaf.clone() for leaf in walk.parameters]
+    walk.leaves = False
+    walk.optimizer = walk.made()
+    walk.stepper = walk.optimizer.step
+
+
+def _compiled(step: Any) -> Any:
+    """Return a step compiled whole, without Inductor's tuning."""
+    return torch.compile(step, fullgraph=False)
+
+
+def _pieces(tested: Tested, dtype: torch.dtype | None) -> list[Piece]:
+    """Return three parameters in a dtype; None mixes float64, float32 and bfloat16."""
+    pieces = generic_pieces(tested.needs, tested.seed)
+    dtypes = [dtype] * len(pieces) if dtype is not None else DTYPES
+    return [replace(piece, dtype=one) for piece, one in zip(pieces, dtypes, strict=False)]
