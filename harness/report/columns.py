@@ -315,6 +315,59 @@ DETECTION = _schema(
     cases=(INTEGER, "Cases in it."),
 )
 
+CEILINGS = _schema(
+    device=(TEXT, "Device."),
+    dtype=(TEXT, "Number type of the matrices."),
+    bytes_per_s=(REAL, "Bytes per second of a copy far larger than the caches, read and written added up."),
+    flops_per_s=(REAL, "FLOPs per second of a product of two square matrices."),
+    copy_bytes=(INTEGER, "Bytes of the tensor that was copied."),
+    matrix_rows=(INTEGER, "Rows of the matrices."),
+    threads=(INTEGER, "Threads torch computed with on the CPU."),
+)
+
+ROOFLINE = _schema(
+    **_KEY,
+    what=(TEXT, "What was timed."),
+    variant=(TEXT, "autograd · analytic · compile · reference · jacrev · jacfwd · an optimizer."),
+    device=(TEXT, "Device."),
+    dtype=(TEXT, "Number type."),
+    sizes=(TEXT, "Sizes of the inputs."),
+    elements=(INTEGER, "Elements of all inputs together."),
+    median_s=(REAL, "Median time per call in seconds."),
+    flops=(INTEGER, "Floating-point operations of a call's matrix products, convolutions and attention."),
+    bytes_moved=(INTEGER, "Least traffic of a call with memory, in bytes."),
+    flops_per_s=(REAL, "FLOPs of a call over its median time."),
+    bytes_per_s=(REAL, "Bytes of a call over its median time."),
+    intensity=(REAL, "FLOPs per byte."),
+    most_flops_per_s=(REAL, "Ceiling: FLOPs per second of a product of two matrices, measured in the same run."),
+    most_bytes_per_s=(REAL, "Ceiling: bytes per second of a copy, measured in the same run."),
+    least_s=(
+        REAL,
+        "Least time the ceilings allow: that of its bytes at the copy's rate, or of its FLOPs at the product's.",
+    ),
+    share=(REAL, "That time over the median time; above 1 its data stayed in a cache."),
+    bound=(TEXT, "Which of the two ceilings is the lower one: memory or compute."),
+)
+
+GATE = _schema(
+    workload=(TEXT, "What was timed on both sides: case, pass, sizes, number type and device."),
+    decision=(TEXT, "slower, inconclusive, faster or same; final, after confirmation and correction."),
+    message=(TEXT, "The result in words."),
+    ratio=(REAL, "Time of head over time of base."),
+    low=(REAL, "Lower end of the ratio's interval."),
+    high=(REAL, "Upper end of the ratio's interval."),
+    threshold=(REAL, "Relative difference that matters: the margin, or the absolute floor where that is larger."),
+    mde=(REAL, "Smallest relative slow-down that would have been found with 90 % power."),
+    p=(REAL, "One-sided p-value of a slow-down, corrected for the number of rows."),
+)
+
+GATE_SAMPLES = _schema(
+    workload=(TEXT, "What was timed on both sides."),
+    pair=(INTEGER, "Pair of processes: 0 screened the row, the others, from 1, confirmed it."),
+    number=(INTEGER, "Position of the sample in its pair of processes, from 0."),
+    ratio=(REAL, "Time of head over time of base, of two samples taken within milliseconds."),
+)
+
 RESULT_TABLES = {
     "case": CASES,
     "job": JOBS,

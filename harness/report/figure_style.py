@@ -100,10 +100,11 @@ def has_positive_only(values: Iterable[object]) -> bool:
 
 
 def log_axis(title: str, values: Sequence[float | None] = (), **rest: Any) -> dict[str, Any]:
-    """Describe a logarithmic axis labelled in powers of ten: at whole decades, or at 1, 2, 5 where there are few."""
+    """Describe a logarithmic axis: labelled at whole decades, or at 1, 2, 5 where there are few, or in between."""
     found = [value for value in values if value]
     decades = math.log10(max(found) / min(found)) if found else 0.0
-    ticks: dict[str, object] = {"dtick": max(1, round(decades / 6)) if decades > 1.5 else "D2"}
+    # Below a factor of about five, 1, 2 and 5 may all lie outside; plotly then finds ticks that do not.
+    ticks: dict[str, object] = {"dtick": max(1, round(decades / 6)) if decades > 1.5 else "D2"} if decades > 0.7 else {}
     return {"title": {"text": title}, "type": "log", "exponentformat": "power", **ticks, **rest}
 
 

@@ -11,12 +11,15 @@ from harness.report.figures_crossover import crossover_figure
 from harness.report.figures_descent import convergence_figure, fit_figure, path_figure
 from harness.report.figures_distribution import distribution_figure
 from harness.report.figures_evidence import detection_figure, digits_figure, outcomes_figure, step_error_figure
+from harness.report.figures_ratios import MOST_ROWS as MOST_RATIOS
 from harness.report.figures_ratios import ratios_figure
+from harness.report.figures_roofline import roofline_figure
 from harness.report.figures_scaling import scaling_figure
 from harness.report.figures_sweep import CERTIFIED, operators_figure, operators_frame, operators_text
 
 __all__ = [
     "CERTIFIED",
+    "MOST_RATIOS",
     "convergence_figure",
     "crossover_figure",
     "detection_figure",
@@ -29,6 +32,7 @@ __all__ = [
     "outcomes_figure",
     "path_figure",
     "ratios_figure",
+    "roofline_figure",
     "scaling_figure",
     "step_error_figure",
     "ulps_figure",

@@ -52,7 +52,7 @@ def distribution_figure(timings: pd.DataFrame) -> go.Figure | None:
     figure.update_xaxes(title_text="time per call", row=max(down for down, _ in places.values()))
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
     figure.update_yaxes(title_text="share of samples", col=1)
-    figure.layout.meta = {**figure.layout.meta, "choose": "Size", "choices": sizes}
+    figure.layout.meta = {**figure.layout.meta, "choose": "Size", "choices": sizes, "chosen": sizes[-1]}
     return styled(figure, height=figure.layout.height)
 
 

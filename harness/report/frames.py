@@ -7,6 +7,7 @@ frame, with their types and meanings, are declared in `columns`.
 from __future__ import annotations
 
 from harness.report.accuracy import accuracy_frame
+from harness.report.roofline import ceilings_frame, roofline_frame
 from harness.report.speedups import speedups_frame
 from harness.report.summary import (
     NOT_RUN,
@@ -36,6 +37,7 @@ __all__ = [
     "accuracy_frame",
     "agreements_frame",
     "cases_frame",
+    "ceilings_frame",
     "contours_frame",
     "converge_frame",
     "counts_frame",
@@ -48,6 +50,7 @@ __all__ = [
     "jobs_frame",
     "nodes_frame",
     "results_frame",
+    "roofline_frame",
     "scalings_frame",
     "speedups_frame",
     "timings_frame",

@@ -17,22 +17,31 @@ from markupsafe import Markup
 from harness.records import Outcome, Run
 from harness.report import columns, embed, text
 from harness.report.accuracy_table import accuracy_table
-from harness.report.details import Details, case_details
+from harness.report.details import Details, case_details, timing_rank
 from harness.report.frames import (
     NOT_RUN,
     accuracy_frame,
     cases_frame,
+    ceilings_frame,
     counts_frame,
+    crossovers_frame,
     detection_frame,
     findings_frame,
     jobs_frame,
+    roofline_frame,
     speedups_frame,
+    timings_frame,
 )
 from harness.report.headline import RED, UNDECIDED, headline
 from harness.report.panels import endings, run_panels
+from harness.report.panels_timing import left_out, run_timing_panels
 from harness.report.power import power_panels, power_summary
+from harness.report.speedups import DECISIONS
 from harness.report.tables import rows
 from harness.verify.certificate import radius_text
+
+MOST_DOUBTFUL = 40
+"""Timings listed that decide nothing; the rest are counted."""
 
 
 def render_html(run: Run) -> str:
@@ -46,7 +55,8 @@ def page(run: Run, *, style: str, plotly: str, script: str) -> str:
     templates = environment()
     details = case_details(run, templates)
     findings, detection, accuracy = findings_frame(run), detection_frame(run), accuracy_frame(run)
-    panels = (*run_panels(findings, detection, cases_frame(run), accuracy), *power_panels(run))
+    timing = run_timing_panels(speedups_frame(run), crossovers_frame(run), roofline_frame(run))
+    panels = (*run_panels(findings, detection, cases_frame(run), accuracy), *power_panels(run), *timing)
     overview = Details(html="", figures={panel.id: panel.figure for panel in panels})
     return templates.get_template("report.html.j2").render(
         **summary(run),
@@ -55,6 +65,9 @@ def page(run: Run, *, style: str, plotly: str, script: str) -> str:
         endings=endings(cases_frame(run), findings),
         payloads=[_payload(case, found) for case, found in {"": overview, **details}.items()],
         speedups=rows(_comparisons(run)),
+        doubtful=doubtful(run),
+        ceilings=rows(ceilings_frame(run)),
+        left_out=left_out(speedups_frame(run)),
         glossary=glossary(),
         policy=embed.content_policy(plotly, script),
         style=Markup(style),
@@ -114,6 +127,7 @@ def environment() -> Environment:
         "seconds": text.seconds,
         "severity": {outcome.value: outcome.severity for outcome in Outcome},
         "means": {name: columns.meanings(getattr(columns, name)) for name in _GLOSSARIES},
+        "MOST_DOUBTFUL": MOST_DOUBTFUL,
         "NOT_RUN": NOT_RUN,
     }
     return made
@@ -169,12 +183,19 @@ def _payload(case: str, details: Details) -> SimpleNamespace:
     return SimpleNamespace(id=slug(case) if case else "overview", data=embed.compressed(content))
 
 
+def doubtful(run: Run) -> list[SimpleNamespace]:
+    """Return the timings of a run that decide nothing, worst first: errors, undecided ones, no steady state."""
+    return sorted((row for row in rows(timings_frame(run)) if timing_rank(row) < 0), key=timing_rank)
+
+
 def _comparisons(run: Run) -> pd.DataFrame:
     """Return the comparisons of devices at each case's largest size."""
     frame = speedups_frame(run)
     frame = frame[frame["against"] == "the CPU"]
     largest = frame.groupby("case")["elements"].transform("max")
-    return frame[(frame["elements"] == largest) | frame["elements"].isna()]
+    frame = frame[(frame["elements"] == largest) | frame["elements"].isna()]
+    order = {decision: place for place, decision in enumerate(DECISIONS)}
+    return frame.sort_values("decision", key=lambda column: column.map(order).fillna(len(order)), kind="stable")
 
 
 def _sortable(value: float | None) -> str:

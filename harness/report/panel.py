@@ -34,8 +34,13 @@ class Panel:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """What the reader may choose between; the last is shown. Each trace belongs to the choice in its `meta`."""
+        """What the reader may choose between; each trace belongs to the choice in its `meta`, or to all without one."""
         return tuple(self._meta.get("choices", ()))
+
+    @property
+    def chosen(self) -> str:
+        """The choice that is shown at first."""
+        return str(self._meta.get("chosen", ""))
 
     @property
     def choose(self) -> str:

@@ -44,6 +44,7 @@ class CaseFrames:
     speedups: pd.DataFrame
     crossovers: pd.DataFrame
     agreements: pd.DataFrame
+    roofline: pd.DataFrame
 
 
 def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
@@ -67,7 +68,7 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
         ),
         *_path_panels(frames),
         *_fit_panels(frames),
-        *timing_panels(frames.timings, frames.scalings, frames.speedups, frames.crossovers),
+        *timing_panels(frames.timings, frames.scalings, frames.speedups, frames.crossovers, frames.roofline),
     )
     return tuple(panel for panel in drawn if panel is not None)
 

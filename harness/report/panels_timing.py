@@ -16,10 +16,29 @@ MOST_REASONS = 3
 """Reasons written out for what was not timed; the table has all of them."""
 
 
+ROOFLINE_WORDS = (
+    "Rates of single timings beside the best a copy and a product of matrices reached here in the same run. Under "
+    "the roof a point stands as high as it can be at its FLOPs per byte. The other panel sets bytes alone beside the "
+    "copy, since element-wise work has no counted FLOPs; above the line its data stayed in a cache."
+)
+
+
 def timing_panels(
-    timings: pd.DataFrame, scalings: pd.DataFrame, speedups: pd.DataFrame, crossovers: pd.DataFrame
+    timings: pd.DataFrame,
+    scalings: pd.DataFrame,
+    speedups: pd.DataFrame,
+    crossovers: pd.DataFrame,
+    roofline: pd.DataFrame,
 ) -> tuple[Panel | None, ...]:
-    """Return the figures of one case's timings; None in the place of those with nothing to draw."""
+    """Return the figures of one case's timings; None in the place of those with nothing to draw.
+
+    Args:
+        timings: as in `columns.TIMINGS`.
+        scalings: as in `columns.SCALINGS`.
+        speedups: as in `columns.SPEEDUPS`.
+        crossovers: as in `columns.CROSSOVERS`.
+        roofline: as in `columns.ROOFLINE`.
+    """
     return (
         make_panel(
             "ratios",
@@ -55,7 +74,53 @@ def timing_panels(
             f"star is where it overtakes. {left_out(speedups)}".strip(),
             figures.crossover_figure(speedups, crossovers),
         ),
+        make_panel(
+            "roofline",
+            "timing",
+            "Roofline",
+            ROOFLINE_WORDS,
+            figures.roofline_figure(roofline),
+        ),
     )
+
+
+def run_timing_panels(speedups: pd.DataFrame, crossovers: pd.DataFrame, roofline: pd.DataFrame) -> tuple[Panel, ...]:
+    """Return the figures of the whole run's timings; those with nothing to draw are left out.
+
+    Args:
+        speedups: as in `columns.SPEEDUPS`.
+        crossovers: as in `columns.CROSSOVERS`.
+        roofline: as in `columns.ROOFLINE`.
+    """
+    drawn = (
+        make_panel(
+            "run-ratios",
+            "timing",
+            "Against autograd",
+            "How many times faster than autograd each variant is, at the largest size of its case; what is slower and "
+            f"what could not be decided first, {figures.MOST_RATIOS} rows at most.",
+            figures.ratios_figure(speedups),
+        ),
+        make_panel(
+            "run-speedup",
+            "timing",
+            "CUDA against CPU",
+            f"How many times faster the other device is, forward and backward together. {left_out(speedups)}".strip(),
+            figures.crossover_figure(_main_pass(speedups), crossovers),
+        ),
+        make_panel(
+            "run-roofline",
+            "timing",
+            "Roofline",
+            ROOFLINE_WORDS,
+            figures.roofline_figure(roofline, by=lambda row: f"{row.what} on {row.device}".replace("_", " + ")),
+        ),
+    )
+    return tuple(panel for panel in drawn if panel is not None)
+
+
+def _main_pass(speedups: pd.DataFrame) -> pd.DataFrame:
+    return speedups[(speedups["what"] == "forward_backward") & (speedups["variant"] == "autograd")]
 
 
 def left_out(speedups: pd.DataFrame) -> str:

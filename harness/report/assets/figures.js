@@ -84,8 +84,9 @@ const drawing = (() => {
     const axis = (letter, at) => layout[`${letter}axis${at ? at + 1 : ""}`];
     for (let at = 0; at < panels; at += 1) {
       const top = 1 - (at * (tall + gap)) / height;
-      Object.assign(axis("x", at), { domain: [0, 1], title: at === panels - 1 ? axis("x", panels - 1).title : undefined });
-      Object.assign(axis("y", at), { domain: [top - tall / height, top], showticklabels: true, title: axis("y", 0).title });
+      const title = axis("y", at).title?.text ? axis("y", at).title : axis("y", 0).title;
+      Object.assign(axis("x", at), { domain: [0, 1] });
+      Object.assign(axis("y", at), { domain: [top - tall / height, top], showticklabels: true, title });
       Object.assign(layout.annotations[at], { x: 0.5, y: top });
     }
     layout.height = height + 120;
