@@ -1,8 +1,8 @@
 """What sampling itself costs beside the time it samples, at samples of 5 ms.
 
 The work is a call that keeps the processor busy for a set time, so whatever passes between the end of one timed block
-and the start of the next is the sampler's own. Unlike times, this ratio is asserted: it is far below its bound, and
-the median over the samples bears interrupts.
+and the start of the next is the sampler's own. Unlike times, this ratio is asserted, on the least tenth of the gaps: what
+other processes push out of the caches meanwhile, or when they take the processor, is not the sampler's doing.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def busy():
 
 
 def overhead(works):
-    """Sample some works; return the median time between two blocks, relative to the time a sample is asked to take."""
+    """Sample some works; return the time between two blocks, relative to the time a sample is asked to take."""
     clock = Watched()
     sample(works, clock, EFFORT, Random(0))
     taken = clock.blocks[-EFFORT.samples * len(works) :]
     between = [begun - ended for (_, ended), (begun, _) in pairwise(taken)]
-    return statistics.median(between) * 1e-9 / EFFORT.sample_s
+    return statistics.quantiles(between, n=10)[0] * 1e-9 / EFFORT.sample_s
 
 
 @pytest.mark.parametrize("count", [1, 8])
