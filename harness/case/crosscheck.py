@@ -205,6 +205,10 @@ def _residuals(scope: _Scope) -> Iterator[Problem]:
     if isinstance(residuals, PythonRef):
         if residuals.loss is not None:
             yield Problem(("residuals", "loss"), "`loss` belongs to function, not to residuals", at_key=True)
+    elif scope.model.nist is not None:
+        yield from _expression(("nist", "model"), scope.model.nist.model, scope.names)
+        if scope.model.nist.response is not None:
+            yield from _expression(("nist", "response"), scope.model.nist.response, scope.names)
     elif isinstance(residuals, str):
         yield from _expression(("residuals",), residuals, scope.names)
     elif residuals is not None:
@@ -357,8 +361,8 @@ def _shape(path: Path, value: Value, scope: _Scope) -> tuple[tuple[int, ...] | N
 def _claims(path: Path, claims: Claims, scope: _Scope) -> Iterator[Problem]:
     if claims.expected == "refuted" and not (claims.reason or "").strip():
         yield Problem(path, "a claim that is `expected: refuted` needs a `reason`")
-    if claims.value is None and not claims.gradient and not claims.hessian:
-        yield Problem(path, "a claim needs a value, a gradient or a hessian")
+    if claims.value is None and not claims.gradient and not claims.hessian and not claims.stationary:
+        yield Problem(path, "a claim needs a value, a gradient, a hessian, or `stationary: true`")
     figures = [((*path, "value"), claims.value)] if claims.value is not None else []
     for key, known in (("gradient", scope.differentiable | set(scope.model.let)), ("hessian", scope.differentiable)):
         for name, value in getattr(claims, key).items():
@@ -381,6 +385,12 @@ def _converge(scope: _Scope) -> Iterator[Problem]:
             yield Problem(
                 (*path, "gradient"), "the analytic gradient is asked for, but the case declares no `gradient`"
             )
+        if entry.expect == "misses" and not (entry.reason or "").strip():
+            yield Problem((*path, "expect"), "a descent that is expected to miss needs a `reason`")
+        if entry.digits is not None and entry.minimum is None:
+            yield Problem((*path, "digits"), "`digits` are those of a minimum, and the entry gives none", at_key=True)
+        if entry.digits is not None and "within" in entry.model_fields_set:
+            yield Problem((*path, "digits"), "`digits` and `within` both say what arriving is; keep one", at_key=True)
         yield from _batches(path, entry, scope)
         yield from _shown(path, entry, scope)
 

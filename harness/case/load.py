@@ -14,6 +14,7 @@ from harness.case.case import Case
 from harness.case.crosscheck import crosscheck
 from harness.case.documents import Broken, Document, Place, Problem, read_documents
 from harness.case.explain import validate
+from harness.case.regression import written_out
 from harness.case.selection import select
 from harness.errors import CaseFileError, Fault, NothingToRunError, UsageError
 
@@ -90,7 +91,8 @@ def faults_at(found: Iterable[tuple[Case, Problem]]) -> tuple[Fault, ...]:
         if case.path not in documents:
             text = _text(case.path)
             parts = [] if isinstance(text, Fault) else read_documents(text, as_text=_as_text)
-            documents[case.path] = {part.start.line: part for part in parts if isinstance(part, Document)}
+            whole = (written_out(part, case.path) for part in parts if isinstance(part, Document))
+            documents[case.path] = {part.start.line: part for part in whole}
         document = documents[case.path].get(case.line) or Document(start=Place(case.line, 1))
         faults.append(_fault(document, problem, case.path))
     return tuple(faults)
@@ -135,11 +137,12 @@ def _read(file: Path, faults: list[Fault]) -> Iterator[Case]:
         faults.append(text)
         return
     empty = True
-    for document in read_documents(text, as_text=_as_text):
+    for read in read_documents(text, as_text=_as_text):
         empty = False
-        if isinstance(document, Broken):
-            faults.append(Fault(file, document.place.line, document.place.column, document.message))
+        if isinstance(read, Broken):
+            faults.append(Fault(file, read.place.line, read.place.column, read.message))
             continue
+        document = written_out(read, file)
         case, problems = _case(document, file)
         faults.extend(_fault(document, problem, file) for problem in problems)
         if case is not None:
@@ -201,6 +204,8 @@ def _as_text(path: documents.Path, kind: str) -> bool:
         case ("converge", int(), "published", *_):
             return kind == "float"
         case ("converge", int(), "fit", _):
+            return True
+        case ("nist", "model" | "response"):
             return True
         case ("function" | "residuals" | "reference",) | ("function" | "residuals", int()) | ("let" | "gradient", _):
             return True

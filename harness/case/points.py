@@ -181,15 +181,17 @@ def _own_point(
         given = literal[key] if key in literal else parse_value(value, bound, shape=shape_for(spec, bound))
         values[key] = _typed(given, spec)
     listed = model.claims if isinstance(model.claims, list) else [model.claims]
-    claims = tuple(claim for part in listed for claim in _claims(part, bound))
+    claims = tuple(claim for part in listed for claim in _claims(part, model.at, bound))
     return Point(name=name, values=values, sizes=bound, seed=seed, claims=claims)
 
 
-def _claims(model: Claims, sizes: Mapping[str, int]) -> list[Claim]:
+def _claims(model: Claims, at: Mapping[str, object], sizes: Mapping[str, int]) -> list[Claim]:
     refuted = model.reason or "no reason given" if model.expected == "refuted" else None
     figures: list[tuple[str, str | None, object]] = [] if model.value is None else [("value", None, model.value)]
     figures += [("gradient", name, value) for name, value in model.gradient.items()]
     figures += [("hessian", name, value) for name, value in model.hessian.items()]
+    if model.stationary:
+        figures += [("stationary", name, value) for name, value in at.items() if value not in WORDS]
     return [
         Claim(kind=kind, name=name, numbers=_figures(value, sizes), refuted_because=refuted)
         for kind, name, value in figures

@@ -84,8 +84,10 @@ class Subject:
 class Claim:
     """One published figure: `kind` is value, gradient or hessian, `name` the input (or `let` name) it is about.
 
-    `numbers` is nested tuples of (number, half-width): a decimal counts as rounded to its last printed digit, so 0.9894
-    is (0.9894, 0.00005); integers and expressions have half-width 0. `refuted_because` is the reason of a claim marked
+    Of kind stationary are the numbers of the point itself, one claim for each input it gives: its decimals say how well
+    the place is known at which the gradient vanishes. `numbers` is nested tuples of (number, half-width): a decimal
+    counts as rounded to its last printed digit, so 0.9894 is (0.9894, 0.00005); integers and expressions have
+    half-width 0. `refuted_because` is the reason of a claim marked
     ``expected: refuted``.
     """
 
@@ -106,3 +108,8 @@ class Point:
     seed: int | None
     claims: tuple[Claim, ...] = ()
     special: str | None = None
+
+    @property
+    def stationary(self) -> bool:
+        """Whether the gradient is said to vanish here."""
+        return any(claim.kind == "stationary" and claim.refuted_because is None for claim in self.claims)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.case.schema import Stop
+from harness.converge.least_squares import LeastSquares
 from harness.converge.optimizers import Stepper
 from harness.converge.problem import Problem
 from harness.errors import UsageError
@@ -47,6 +48,8 @@ class Rules:
     steps: int
     within: float = 1e-6
     minima: Tensor | None = None
+    relative: bool = False
+    """Whether distances are relative to the minimiser's own entries, zeros excepted."""
     loss_below: float | None = None
     stop: Stop = field(default_factory=Stop)
 
@@ -104,6 +107,8 @@ def descend(problem: Problem, stepper: Stepper, rules: Rules) -> Descent:
         rules: budget, tolerance and stop rules.
     """
     watch = _Watch(problem, rules)
+    if isinstance(stepper, LeastSquares):
+        return _solve(problem, stepper, watch)
     closure_needed = _needs_closure(stepper)
     for step in range(rules.steps + 1):
         spent = problem.evaluations
@@ -114,6 +119,22 @@ def descend(problem: Problem, stepper: Stepper, rules: Rules) -> Descent:
     return watch.result(step, spent)
 
 
+def _solve(problem: Problem, solver: LeastSquares, watch: _Watch) -> Descent:
+    """Let a least-squares solver descend; a step is a point it accepts."""
+    step = -1
+
+    def seen(flat: Tensor) -> bool:
+        nonlocal step
+        step += 1
+        problem.place(flat)
+        return watch.see(step, problem.advance())
+
+    reason = solver.solve(problem.objective(), problem.flat().double().cpu(), seen, most=watch.rules.steps)
+    if reason and not watch.reason:
+        watch.reason = f"stopped: {reason.rstrip('.')}"
+    return watch.result(step, problem.evaluations)
+
+
 class _Watch:
     """Looks at every step of a descent and remembers what is worth it."""
 
@@ -121,6 +142,7 @@ class _Watch:
         self.problem, self.rules = problem, rules
         self.kept = kept_steps(rules.steps)
         self.minima = None if rules.minima is None else rules.minima.to(problem.flat().device)
+        self.scales = scales(self.minima) if rules.relative and self.minima is not None else None
         self.errors: list[float] = []
         self.points: dict[int, TrajectoryPoint] = {}
         self.snapshots: dict[int, Tensor] = {}
@@ -184,7 +206,9 @@ class _Watch:
         return "stalled" if self.reason else "budget"
 
     def _distance(self, flat: Tensor) -> float:
-        """Return the max-norm distance to the nearest minimum."""
+        """Return the max-norm distance to the nearest minimum, relative to its entries where the rules say so."""
+        if self.minima is not None and self.scales is not None:
+            return float(((self.minima - flat) / self.scales).abs().amax(dim=1).min())
         if self.minima is None or len(self.minima) == 1:
             return float(torch.dist(flat, self.minima[0], math.inf)) if self.minima is not None else math.nan
         return float((self.minima - flat).abs().amax(dim=1).min())
@@ -261,6 +285,11 @@ class _Watch:
         )
         if len(self.flat) <= SNAPSHOT_LIMIT:
             self.snapshots[step] = self.flat
+
+
+def scales(minima: Tensor) -> Tensor:
+    """Return what distances from minimisers (m, n) are relative to: the size of each entry, 1 for a zero."""
+    return torch.where(minima == 0, torch.ones_like(minima), minima.abs())
 
 
 def _needs_closure(stepper: Stepper) -> bool:

@@ -62,13 +62,24 @@ def find_minimum(problem: Problem, entry: ConvergeModel, *, sizes: Mapping[str, 
         source, values = "scipy", scipy_minimum(objective, start)[None]
     else:
         source, values = "given", given_minima(objective, entry.minimum, sizes)
-    doubt = _doubt_any(problem, objective, values, entry.within)
+        values = values if problem.units is None else values / flat_units(objective, problem.units)
+    doubt = _doubt_any(problem, objective, values, tolerance(entry), relative=entry.digits is not None)
     if doubt is not None and source != "given":
         raise UsageError(
-            f"Cannot find a minimum to within {entry.within:g} by {source}: where it ended, {doubt}. "
+            f"Cannot find a minimum to within {tolerance(entry):g} by {source}: where it ended, {doubt}. "
             "Give the minimum, or another start."
         )
     return Minimum(values=values, source=source, doubt=doubt)
+
+
+def tolerance(entry: ConvergeModel) -> float:
+    """Return the largest distance that counts as arrived: absolute, or relative where the entry asks for digits."""
+    return entry.within if entry.digits is None else 10.0**-entry.digits
+
+
+def flat_units(objective: Objective, units: Tensors) -> Tensor:
+    """Return the parameters' units as one vector (n,), as they are flattened."""
+    return torch.cat([units[name].double().cpu().reshape(-1) for name in objective.shapes])
 
 
 def given_minima(objective: Objective, given: Mapping[str, Value], sizes: Mapping[str, int]) -> Tensor:
@@ -171,8 +182,12 @@ def scipy_minimum(objective: Objective, start: Tensor) -> Tensor:
     return _polish(objective, found) if small else found
 
 
-def doubt_about(objective: Objective, point: Tensor, gradient: Tensor, within: float) -> str | None:
+def doubt_about(
+    objective: Objective, point: Tensor, gradient: Tensor, within: float, *, relative: bool = False
+) -> str | None:
     """Say why `point` is no minimum to within `within`, or None if nothing speaks against it.
+
+    With `relative`, lengths are measured in the point's own entries (of a zero, in ones), as digits are.
 
     A point is accepted when the Newton step from it, H⁻¹∇f, which is how far the true stationary point lies, is at
     most `within` in every coordinate, no curvature is negative, and no gradient is left along flat directions. Beyond
@@ -188,6 +203,9 @@ def doubt_about(objective: Objective, point: Tensor, gradient: Tensor, within: f
     hessian = objective.hessian(point)
     if not bool(torch.isfinite(hessian).all()):
         return None if norm <= within else f"the gradient there is {norm:.3g}, not 0"
+    if relative:
+        scale = torch.where(point == 0, 1.0, point.abs())
+        hessian, gradient, point = hessian * scale * scale[:, None], gradient * scale, point / scale
     return _newton_doubt(hessian, gradient, point, within)
 
 
@@ -208,11 +226,11 @@ def _newton_doubt(hessian: Tensor, gradient: Tensor, point: Tensor, within: floa
     return f"the gradient there is {norm:.3g}, not 0: the stationary point lies about {away:.3g} away"
 
 
-def _doubt_any(problem: Problem, objective: Objective, values: Tensor, within: float) -> str | None:
+def _doubt_any(problem: Problem, objective: Objective, values: Tensor, within: float, *, relative: bool) -> str | None:
     """Return the first doubt about any of the minima (m, n)."""
     for point in values:
         if problem.redraws is None:
-            doubt = doubt_about(objective, point, objective.gradient(point)[1], within)
+            doubt = doubt_about(objective, point, objective.gradient(point)[1], within, relative=relative)
         else:
             doubt = _doubt_on_average(problem, point, list(islice(problem.redraws, REDRAWS)))
         if doubt is not None:

@@ -56,6 +56,30 @@ class Objective:
         (gradient,) = torch.autograd.grad(loss, variable, create_graph=keep_graph, materialize_grads=True)
         return variable, gradient
 
+    def residuals(self, flat: Tensor) -> Tensor:
+        """Return all residuals (m,) at `flat` (n,), one after another.
+
+        Raises:
+            UsageError: the case gives no residuals.
+        """
+        if self.subject.residuals is None:
+            raise UsageError(
+                f"Cannot solve least squares on {self.subject.name}: the case gives a function, not its residuals. "
+                "Write `residuals` in the place of `function`, or choose another optimizer."
+            )
+        parameters = self.split(flat)
+        values = {name: parameters[name] if name in parameters else self.data[name] for name in self.subject.inputs}
+        return torch.cat([part.reshape(-1) for part in self.subject.residuals(values)])
+
+    def jacobian(self, flat: Tensor) -> Tensor:
+        """Return the residuals' Jacobian (m, n) at `flat` (n,): forward mode, or reverse where there is none."""
+        try:
+            forward: Tensor = torch.func.jacfwd(self.residuals)(flat)
+        except (RuntimeError, NotImplementedError):
+            reverse: Tensor = torch.autograd.functional.jacobian(self.residuals, flat)
+            return reverse
+        return forward
+
     def hessian(self, flat: Tensor) -> Tensor:
         """Return the Hessian (n, n) at `flat`, symmetrised.
 

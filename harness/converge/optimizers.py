@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from harness.converge.least_squares import LeastSquares
 from harness.errors import UsageError
 
 GD = "GD"
@@ -20,6 +21,10 @@ GD = "GD"
 
 Option = bool | float | int | str | list[float] | tuple[float, ...] | None
 Closure = Callable[[], Tensor]
+
+
+LEAST_SQUARES = "LeastSquares"
+"""Name of SciPy's least squares, for cases that give their residuals."""
 
 
 class Stepper(Protocol):
@@ -49,13 +54,13 @@ class GradientDescent:
 
 
 def optimizer_classes() -> Mapping[str, type]:
-    """Return every optimizer by name: GD, then the classes `torch.optim` exports, in alphabetical order."""
+    """Return every optimizer by name: GD, LeastSquares, then what `torch.optim` exports, in alphabetical order."""
     exported = {
         name: value
         for name, value in vars(torch.optim).items()
         if inspect.isclass(value) and issubclass(value, torch.optim.Optimizer) and value is not torch.optim.Optimizer
     }
-    return {GD: GradientDescent, **dict(sorted(exported.items()))}
+    return {GD: GradientDescent, LEAST_SQUARES: LeastSquares, **dict(sorted(exported.items()))}
 
 
 def optimizer_class(name: str) -> type:

@@ -15,6 +15,7 @@ from harness.case.points import draw_inputs, generator_for, initial_value, subje
 from harness.case.schema import ConvergeModel
 from harness.case.subject import Subject, Tensors
 from harness.converge.objective import Objective, scalar_loss
+from harness.converge.relative import in_units, unit
 from harness.converge.training import epochs, fresh_module, row_loader, set_parameters
 from harness.errors import UsageError
 
@@ -36,6 +37,8 @@ class Problem:
     """Gradient evaluations so far."""
     epoch: int | None = None
     """Steps per epoch, with mini-batches."""
+    units: Tensors | None = None
+    """What one unit of each parameter is worth, where the descent runs on parameters relative to their start."""
     redraws: Iterator[Tensors] | None = None
     """With fresh inputs: further held-out draws, which no step sees."""
     batch: Tensors | None = None
@@ -66,6 +69,12 @@ class Problem:
     def flat(self) -> Tensor:
         """Return a copy of all parameters as one vector (n,), in the run's dtype."""
         return torch.cat([parameter.detach().reshape(-1) for parameter in self.parameters.values()])
+
+    def place(self, flat: Tensor) -> None:
+        """Move the parameters, in place, to the vector `flat` (n,)."""
+        with torch.no_grad():
+            for name, part in self.objective().split(flat).items():
+                self.parameters[name].copy_(part)
 
     def flat_gradient(self) -> Tensor:
         """Return the `.grad` of all parameters as one vector (n,); a missing one counts as zeros."""
@@ -145,6 +154,9 @@ def make_problem(
     values = _start_values(subject, entry, sizes, seed)
     names = subject.differentiable
     data = _cast({name: value for name, value in values.items() if name not in names}, dtype, place)
+    units = {name: unit(values[name]) for name in names} if entry.relative else None
+    if units is not None:
+        subject, values = in_units(subject, units), {**values, **{name: values[name] / units[name] for name in names}}
     module = fresh_module(subject)
     parameters = _parameters(module, {name: values[name] for name in names}, dtype, place)
     problem = Problem(
@@ -154,6 +166,7 @@ def make_problem(
         sizes=dict(sizes),
         module=module,
         analytic=entry.gradient == "analytic",
+        units=units,
     )
     if entry.batches is not None:
         along = [name for name in data if subject.inputs[name].shape[:1] == (entry.batches.along,)]

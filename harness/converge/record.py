@@ -5,6 +5,7 @@ It copies and names numbers; judging them is `harness.converge.verdict`'s job, r
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from harness.case.points import parse_value
 from harness.case.schema import ConvergeModel
 from harness.commands import repeat_command
 from harness.converge.descent import Descent
-from harness.converge.minimum import Minimum
+from harness.converge.minimum import Minimum, flat_units, tolerance
 from harness.converge.objective import Objective
 from harness.converge.optimizers import describe, format_option
 from harness.converge.pictures import contour_of, fit_of, parameter_labels
@@ -56,24 +57,35 @@ def completed(
 
 def with_parameters(
     record: ConvergeRecord,
-    objective: Objective,
+    problem: Problem,
     model: ConvergeModel,
     sizes: Mapping[str, int],
     descent: Descent,
     minimum: Minimum | None,
     reached: Tensor | None,
 ) -> ConvergeRecord:
-    """Return the record with final parameters, the minimum, and the distance from published parameters."""
+    """Return the record with final parameters, the minimum, correct digits, and the distance from published ones."""
+    objective = problem.objective()
+    units = 1.0 if problem.units is None else flat_units(objective, problem.units)
     listed = objective.size <= LISTED
     finite = bool(torch.isfinite(descent.final).all())
+    final = descent.final * units
+    metric = record.metric
+    if model.digits is not None and descent.best_error is not None:
+        metric += (("correct digits", correct_digits(descent.best_error)),)
     return replace(
         record,
-        tolerance=None if minimum is None else model.within,
+        tolerance=None if minimum is None else tolerance(model),
         minimum_source=None if minimum is None else minimum.source,
-        minimum=() if reached is None or not listed else _named(objective, reached),
-        final=_named(objective, descent.final) if listed and finite else (),
-        metric=record.metric + (_published_metric(objective, model, sizes, descent.final) if finite else ()),
+        minimum=() if reached is None or not listed else _named(objective, reached * units),
+        final=_named(objective, final) if listed and finite else (),
+        metric=metric + (_published_metric(objective, model, sizes, final) if finite else ()),
     )
+
+
+def correct_digits(error: float) -> float:
+    """Return the digits a relative error leaves correct: −log₁₀ of it, between 0 and 11, as NIST counts them."""
+    return min(11.0, max(0.0, -math.log10(error))) if error > 0 else 11.0
 
 
 def with_pictures(
@@ -126,6 +138,7 @@ def blank_record(case: Case, entry: int, seed: int, device: str) -> ConvergeReco
     """Return a record with everything known before the run."""
     model = case.model.converge[entry] if entry < len(case.model.converge) else ConvergeModel()
     gradient = "analytic gradient" if model.gradient == "analytic" else "autograd"
+    relative = ", relative to its start" if model.relative else ""
     command = repeat_command(case.path, case.id, seed, kind="converge")
     return ConvergeRecord(
         job=f"converge {case.id}[{entry}]",
@@ -136,7 +149,7 @@ def blank_record(case: Case, entry: int, seed: int, device: str) -> ConvergeReco
         tags=tuple(case.model.tags),
         outcome=Outcome.ERROR,
         message="",
-        run=f"{describe(model.optimizer, model.options)}, {gradient}",
+        run=f"{describe(model.optimizer, model.options)}, {gradient}{relative}",
         optimizer=model.optimizer,
         options=tuple((name, format_option(value)) for name, value in model.options.items()),
         gradient_source=model.gradient,

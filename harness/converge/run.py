@@ -19,9 +19,9 @@ from harness.case.case import Case
 from harness.case.schema import ConvergeModel
 from harness.case.subject import Subject
 from harness.case.trust import Trust
-from harness.converge.descent import Descent, Rules, descend
+from harness.converge.descent import Descent, Rules, descend, scales
 from harness.converge.expressions import score
-from harness.converge.minimum import Minimum, find_minimum
+from harness.converge.minimum import Minimum, find_minimum, tolerance
 from harness.converge.optimizers import check_options, make_optimizer
 from harness.converge.problem import Problem, make_problem, problem_sizes
 from harness.converge.rates import Rates, rates_of
@@ -120,14 +120,14 @@ def _one_seed(
         minimum = find_minimum(problem, model, sizes=sizes)
         before = None if model.accuracy is None else score(problem, model.accuracy)
         descent = descend(problem, stepper, _rules(model, minimum))
-        reached = None if minimum is None else _reached(minimum, descent.final)
+        reached = None if minimum is None else _reached(minimum, descent.final, relative=model.digits is not None)
         rates = _rates(problem, model, descent, reached)
         scores = None
         if model.accuracy is not None and before is not None:
             scores = Scores(start=before, final=score(problem, model.accuracy), at_least=model.accuracy.at_least)
         outcome, message = judge(descent, model, minimum=minimum, rates=rates, scores=scores)
         record = completed(blank, descent, rates, outcome=outcome, message=message)
-        record = with_parameters(record, problem.objective(), model, sizes, descent, minimum, reached)
+        record = with_parameters(record, problem, model, sizes, descent, minimum, reached)
         if scores is not None:
             record = with_scores(record, scores)
         return with_pictures(record, problem, model, descent, reached) if pictures else record
@@ -136,16 +136,18 @@ def _one_seed(
 def _rules(model: ConvergeModel, minimum: Minimum | None) -> Rules:
     return Rules(
         steps=model.steps,
-        within=model.within,
+        within=tolerance(model),
+        relative=model.digits is not None,
         minima=None if minimum is None else minimum.values,
         loss_below=model.loss_below,
         stop=model.stop,
     )
 
 
-def _reached(minimum: Minimum, final: Tensor) -> Tensor:
+def _reached(minimum: Minimum, final: Tensor, *, relative: bool) -> Tensor:
     """Return the minimum nearest to where the descent ended, (n,)."""
-    distances = (minimum.values - final).abs().amax(dim=1)
+    scale = scales(minimum.values) if relative else 1.0
+    distances = ((minimum.values - final) / scale).abs().amax(dim=1)
     return minimum.values[int(torch.nan_to_num(distances, nan=torch.inf).argmin())]
 
 

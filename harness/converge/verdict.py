@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.case.schema import ConvergeModel
 from harness.converge.descent import Descent
-from harness.converge.minimum import Minimum
+from harness.converge.minimum import Minimum, tolerance
 from harness.converge.optimizers import GD, hyperparameter
 from harness.converge.rates import Rates, steps_to_go
 from harness.records import Outcome
@@ -51,10 +51,12 @@ def judge(
     """
     if entry.expect == "diverges":
         return _judge_divergence(descent, entry, rates)
+    if entry.expect == "misses":
+        return _judge_miss(descent, entry, minimum, rates)
     if descent.diverged_at is not None:
         return Outcome.FAIL, divergence_message(descent, entry, rates)
     if minimum is not None and minimum.doubt is not None:
-        return Outcome.FAIL, f"{_named(minimum)} is not one to within {entry.within:g}: {minimum.doubt}"
+        return Outcome.FAIL, f"{_named(minimum)} is not one to within {tolerance(entry):g}: {minimum.doubt}"
     if minimum is None and entry.loss_below is None and scores is None:
         return Outcome.VACUOUS, (
             f"nothing says what arriving means: no minimum, loss_below or accuracy is declared; it {descent.reason}"
@@ -94,6 +96,17 @@ def _judge_divergence(descent: Descent, entry: ConvergeModel, rates: Rates) -> t
     return Outcome.FAIL, f"should diverge, but did not: it {descent.reason}{bound}"
 
 
+def _judge_miss(descent: Descent, entry: ConvergeModel, minimum: Minimum | None, rates: Rates) -> tuple[Outcome, str]:
+    if descent.diverged_at is not None:
+        return Outcome.FAIL, f"should only miss, but {divergence_message(descent, entry, rates)}"
+    if descent.hit is not None:
+        return Outcome.FAIL, (
+            f"should miss ({entry.reason}), but arrived at step {descent.hit}: {_goal(entry, minimum, None)}; "
+            "take `expect: misses` out"
+        )
+    return Outcome.PASS, f"{_missed(descent, entry, minimum, rates)} (as declared: {entry.reason})"
+
+
 def _arrived_before(descent: Descent, entry: ConvergeModel, minimum: Minimum | None, scores: Scores | None) -> bool:
     """Return whether every declared goal was met at the start already."""
     judged_by_steps = minimum is not None or entry.loss_below is not None
@@ -122,7 +135,7 @@ def _missed(descent: Descent, entry: ConvergeModel, minimum: Minimum | None, rat
         best = descent.best_error if descent.best_error is not None else math.inf
         closest = f", at best {best:.3g}" if best < descent.final_error else ""
         parts.append(f"the distance is {descent.final_error:.3g}{closest}")
-        more = steps_to_go(descent.final_error, entry.within, rates.observed)
+        more = steps_to_go(descent.final_error, tolerance(entry), rates.observed)
         if more is not None and descent.status == "budget":
             parts.append(f"at the observed rate {rates.observed:.4g} it needs about {more} steps more")
     if entry.loss_below is not None:
@@ -136,7 +149,8 @@ def _goal(entry: ConvergeModel, minimum: Minimum | None, scores: Scores | None) 
     """Say what arriving means."""
     goals = []
     if minimum is not None:
-        goals.append(f"within {entry.within:g} of {_named(minimum)}")
+        exact = f"within {entry.within:g}" if entry.digits is None else f"{entry.digits:g} digits"
+        goals.append(f"{exact} of {_named(minimum)}")
     if entry.loss_below is not None:
         goals.append(f"loss at most {entry.loss_below:g}")
     if scores is not None:

@@ -15,7 +15,7 @@ from harness.case.documents import Problem
 from harness.case.load import faults_at
 from harness.case.schema import ConvergeModel
 from harness.case.shapes import shape_faults
-from harness.converge.optimizers import make_optimizer, optimizer_class, option_faults
+from harness.converge.optimizers import LEAST_SQUARES, make_optimizer, optimizer_class, option_faults
 from harness.errors import Fault, UsageError
 
 
@@ -30,6 +30,8 @@ def _optimizers(case: Case) -> Iterator[Problem]:
     for index, entry in enumerate(case.model.converge):
         place = ("converge", index)
         unknown = _unknown(entry.optimizer)
+        if entry.optimizer == LEAST_SQUARES and case.model.residuals is None:
+            unknown = f"{LEAST_SQUARES} needs `residuals` in the place of `function`; or choose another optimizer"
         if unknown is not None:
             at_optimizer = "optimizer" in entry.model_fields_set
             yield Problem((*place, "optimizer") if at_optimizer else place, unknown)

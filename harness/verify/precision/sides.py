@@ -87,6 +87,19 @@ def _split(bars: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
     return bars[:outputs], bars[outputs:].reshape(rows, scene.flat.size)
 
 
+def with_nonlinear_rounding(sides: Sides, flat: FlatSubject) -> Sides:
+    """Wider bars, where roundings are too large at this dtype for the float64 ones, scaled, to say what they do.
+
+    Near a sum of squares that is almost zero, for one, rounding shows squared. Asked only where it decides.
+    """
+    inside = _within(sides.actual.outputs, sides.truth.outputs, sides.value_bar)
+    if sides.scene.dtype != torch.float32 or (inside and _within(sides.actual.value, sides.truth.value, sides.bar)):
+        return sides
+    generator = sides.scene.generator("nonlinear rounding")
+    value_bar, bar = rounding_of(flat, sides.scene.cotangents, generator, sides.scene.dtype)
+    return replace(sides, value_bar=torch.maximum(sides.value_bar, value_bar), bar=torch.maximum(sides.bar, bar))
+
+
 def with_own_rounding(sides: Sides) -> Sides:
     """Wider bars, where the subject is another way to write the reference and its own roundings need them."""
     scene, reference = sides.scene, sides.scene.subject.reference
