@@ -1,8 +1,8 @@
 """What sampling itself costs beside the time it samples, at samples of 5 ms.
 
 The work is a call that keeps the processor busy for a set time, so whatever passes between the end of one timed block
-and the start of the next is the sampler's own. Unlike times, this ratio is asserted, on the least tenth of the gaps: what
-other processes push out of the caches meanwhile, or when they take the processor, is not the sampler's doing.
+and the start of the next is the sampler's own. Unlike times, this ratio is asserted, by the least tenth of the gaps:
+what other processes push out of the caches, or when they take the processor, is not the sampler's doing.
 """
 
 from __future__ import annotations
