@@ -3,8 +3,7 @@
 Every estimate is an `Interval`: a point, its ends, its confidence and the number of samples behind it. Where the
 samples are too few there are no ends, and whoever reads it has to call the matter inconclusive: one timing against one
 timing decides nothing. Intervals here take samples as independent. Samples of one process drift together, so these
-intervals describe the spread inside a run; deciding whether two versions of a program differ needs more than this
-module holds.
+intervals describe the spread inside a run; deciding whether two versions of a program differ is `comparison`'s job.
 """
 
 from __future__ import annotations
