@@ -65,6 +65,10 @@ class FakeCuda:
     """What events give instead of their time."""
     flushable: bool = True
     pinnable: bool = True
+    skew: float = 1.0
+    """Real numbers that are uploaded arrive times this."""
+    full: bool = False
+    """Whether uploads find no memory."""
     host_s: float = 0.0
     free_at_s: float = 0.0
     log: list[str] = field(default_factory=list)
@@ -155,8 +159,10 @@ class FakeCuda:
 
     def upload(self, tensor: torch.Tensor) -> torch.Tensor:
         """Queue a copy."""
+        if self.full:
+            raise torch.OutOfMemoryError("CUDA out of memory")
         self.launch(tensor.nbytes / self.bytes_per_s, word="upload")
-        return tensor.clone()
+        return tensor * self.skew if tensor.is_floating_point() else tensor.clone()
 
     def download(self, tensor: torch.Tensor, into: torch.Tensor | None = None) -> torch.Tensor:
         """Queue a copy; the host waits for one that goes to pageable memory."""
