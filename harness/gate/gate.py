@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.bench.comparison import Decision
+from harness.case.trust import Trust
 from harness.gate.correctness import OnVerified, Verified, verify_sides
 from harness.gate.counts import count_changes
 from harness.gate.engine import time_sides
@@ -90,6 +91,7 @@ def gate(options: GateOptions, *, on_progress: OnProgress = untold) -> GateResul
         NothingToRunError: there is no case to compare.
     """
     here = Path.cwd().resolve()
+    Trust.from_config(here, options.trust)  # a wrong entry is the caller's mistake, and no case's
     started, clock = datetime.now(UTC), _Phases()
     with (
         terminable(),
