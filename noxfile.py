@@ -83,6 +83,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def reference(session: nox.Session) -> None:
+    """Make the report that compares the CPU with CUDA; for a machine with a GPU: nox -s reference -- --out FOLDER."""
+    Environment(session, "nvidia-ml-py").run("harness", "bench", "cases/benchmarks", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Check style, formatting and the one-way imports."""
     environment = Environment(session)
