@@ -20,14 +20,13 @@ from harness.bench.accelerated import WITHOUT, bounded, transfer_rows
 from harness.bench.agreement import agreements
 from harness.bench.clocks import Clock, NoClockError, clock_for
 from harness.bench.compiler import CompileLog, compile_log, fresh_compiler
-from harness.bench.counts import warm_counts
 from harness.bench.crossover import find_crossovers
 from harness.bench.cuda_clock import CudaClock
 from harness.bench.device import Device
 from harness.bench.device_times import with_device_times
 from harness.bench.jacobians import UnfitError
-from harness.bench.memory import element_count, free_bytes, peak_memory_bytes, shortage
-from harness.bench.passes import DERIVATIVE_PASSES, PASSES, Setting, check_derivatives, make_setting
+from harness.bench.memory import element_count, free_bytes, shortage
+from harness.bench.passes import DERIVATIVE_PASSES, PASSES, Setting, make_setting
 from harness.bench.place import placed
 from harness.bench.sampling import FULL, QUICK, Effort, Work, resting_collector, sample
 from harness.bench.sizes import Sweep, all_sizes
@@ -41,8 +40,9 @@ from harness.bench.timings import (
     with_compile_time,
 )
 from harness.bench.variants import AUTOGRAD, COMPILE, missing, passes_of, setting_of
+from harness.bench.weigh import Piece, weighed
 from harness.case.subject import Subject, Tensors
-from harness.records import Agreement, Counts, Crossover, Outcome, Scaling, Timing
+from harness.records import Agreement, Crossover, Outcome, Scaling, Timing
 
 Draw = Callable[[Mapping[str, int]], Tensors]
 """Draws the inputs at given sizes: on the CPU, in double precision or integers; equal for equal sizes."""
@@ -132,17 +132,6 @@ def benchmark_subject(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
-    """A pass of a variant that can run, and the place of its row."""
-
-    place: int
-    row: Timing
-    """The row as it was before anything was timed."""
-    setting: Setting
-    work: Work
-
-
 @dataclass(slots=True)
 class _Bench:
     """One subject on one device, size after size."""
@@ -219,7 +208,7 @@ class _Bench:
     def _pieces(self, base: Setting, variants: tuple[str, ...], template: Timing, log: CompileLog) -> list[Timing]:
         """Build, sample and weigh every pass of every variant at one size, keeping their order in the rows."""
         rows: list[Timing] = []
-        pieces: list[_Piece] = []
+        pieces: list[Piece] = []
         for variant in variants:
             setting = self._variant(variant, base, template, rows)
             if setting is None:
@@ -230,10 +219,13 @@ class _Bench:
                 built = self._build(what, setting, row)
                 rows.append(built if isinstance(built, Timing) else row)
                 if isinstance(built, Work):
-                    pieces.append(_Piece(place=len(rows) - 1, row=row, setting=setting, work=built))
+                    pieces.append(Piece(place=len(rows) - 1, row=row, setting=setting, work=built))
         self._sample(rows, pieces, log)
         for piece in pieces:
-            rows[piece.place] = self._weighed(piece, rows[piece.place])
+            row = weighed(piece, rows[piece.place], self.clock.device, self.accelerator)
+            rows[piece.place] = row
+            if row.peak_memory_bytes is not None and row.elements:
+                self.peak_per_element = max(self.peak_per_element, row.peak_memory_bytes / row.elements)
         return rows
 
     def _variant(self, variant: str, base: Setting, template: Timing, rows: list[Timing]) -> Setting | None:
@@ -256,7 +248,7 @@ class _Bench:
             self.traces.append(traceback.format_exc())
             return failure(row, reason_of(error))
 
-    def _sample(self, rows: list[Timing], pieces: list[_Piece], log: CompileLog) -> None:
+    def _sample(self, rows: list[Timing], pieces: list[Piece], log: CompileLog) -> None:
         """Sample all works together and put what came of each in its row."""
         order = Random(f"{self.options.seed} {self.subject.name}")
         torch.set_num_threads(self.threads)
@@ -277,27 +269,6 @@ class _Bench:
                 self.traces.append(measurement.traceback)
             rows[piece.place] = timing
 
-    def _weighed(self, piece: _Piece, timing: Timing) -> Timing:
-        """Add what is counted in calls of its own; a pass that raised has nothing more to say."""
-        if timing.outcome in (Outcome.ERROR, Outcome.SKIPPED):
-            return timing
-        try:
-            check_derivatives(piece.setting, piece.work)
-        except UnfitError as reason:
-            return replace(piece.row, message=str(reason))
-        except Exception as error:  # noqa: BLE001  The case boundary: the check calls the subject by autograd.
-            return replace(piece.row, message=f"it cannot be held against autograd's gradient: {reason_of(error)}")
-        return replace(timing, peak_memory_bytes=self._peak(piece.work, timing), counts=_counts(piece))
-
-    def _peak(self, work: Work, timing: Timing) -> int | None:
-        try:
-            peak = peak_memory_bytes(work, self.clock.device, self.accelerator)
-        except Exception:  # noqa: BLE001  The work has been timed; that it cannot be run under a profiler too is no fault of it.
-            return None
-        if peak is not None and timing.elements:
-            self.peak_per_element = max(self.peak_per_element, peak / timing.elements)
-        return peak
-
     def _skipped(self, reason: str, *, variant: str) -> Timing:
         row = _note(Outcome.SKIPPED, reason, device=self.clock.name, dtype=_name(self.options.dtype))
         threads = self.threads if self.cuda is None and self.clock.device.type == "cpu" else None
@@ -306,13 +277,6 @@ class _Bench:
 
 def _listening(variants: tuple[str, ...]) -> AbstractContextManager[CompileLog]:
     return compile_log() if COMPILE in variants else nullcontext(CompileLog())
-
-
-def _counts(piece: _Piece) -> Counts | None:
-    try:
-        return warm_counts(piece.work, piece.setting, piece.row.what)
-    except Exception:  # noqa: BLE001  As with the peak: that what was timed cannot be counted is no fault of it.
-        return None
 
 
 def setting_at(subject: Subject, values: Tensors, options: BenchmarkOptions, device: torch.device) -> Setting:

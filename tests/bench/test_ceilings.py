@@ -7,7 +7,7 @@ import torch
 
 from harness.bench import ceilings
 from harness.bench.block import Block
-from harness.bench.ceilings import FEWEST_ROWS, MOST_ROWS, measure_ceilings
+from harness.bench.ceilings import BLOCKS, FEWEST_ROWS, MOST_ROWS, measure_ceilings
 
 MEBIBYTE = 2**20
 
@@ -53,8 +53,8 @@ def test_the_best_block_counts():
 
 
 def test_matrices_grow_until_a_product_is_long_enough():
-    """Three short blocks double the rows; there is a largest size."""
-    short = [1e-3] * 3
+    """Short blocks double the rows; there is a largest size."""
+    short = [1e-3] * BLOCKS
     (measured,) = measure_ceilings(TimedClock([*short, *short, *short, 1.0]), (torch.float32,), copy_bytes=MEBIBYTE)
     assert measured.matrix_rows == 4 * FEWEST_ROWS
     assert measured.matrix_rows < MOST_ROWS

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import torch
 
-from harness.bench import jacobians, measure, variants
+from harness.bench import jacobians, measure, variants, weigh
 from harness.bench.clocks import NoClockError
 from harness.bench.compiler import Compilation, CompileLog
 from harness.bench.measure import BenchmarkOptions, benchmark_subject
@@ -372,7 +372,7 @@ def test_what_cannot_be_counted_is_timed_all_the_same(bench, monkeypatch):
     def refuse(*_):
         raise RuntimeError("no modes here")
 
-    monkeypatch.setattr(measure, "warm_counts", refuse)
+    monkeypatch.setattr(weigh, "warm_counts", refuse)
     timing = bench(passes=("value",)).timings[0]
     assert (timing.outcome, timing.median_s, timing.counts) == (Outcome.PASS, 1e-3, None)
 
