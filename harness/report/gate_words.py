@@ -18,7 +18,7 @@ WORST_FIRST = (Decision.SLOWER, Decision.INCONCLUSIVE, Decision.FASTER, Decision
 MEANINGS = {
     Decision.SLOWER: "Confirmed in fresh pairs of processes: slower by at least the margin.",
     Decision.FASTER: "Confirmed in fresh pairs of processes: faster by at least the margin.",
-    Decision.SAME: "The whole interval of the ratio lies within the margin.",
+    Decision.SAME: "Not slower by more than the margin. Whether it is a little faster was not pursued.",
     Decision.INCONCLUSIVE: "The measurement cannot tell; the reason is given. It fails nothing.",
 }
 
