@@ -38,7 +38,7 @@ class TimingOptions:
     device: str = "cpu"
     all_cases: bool = False
     sample_s: float = 5e-3
-    pairs: int = 40
+    pairs: int = 32
     fewest_pairs: int = 20
     fewest_processes: int = 5
     most_processes: int = 10

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -50,7 +51,13 @@ def _files(where: str, case: Case) -> Iterable[Path]:
 def file_of(module: ModuleType | None) -> Path | None:
     """Return the file a module was loaded from, links followed; None where it has none."""
     file = getattr(module, "__file__", None)
-    return Path(file).resolve() if isinstance(file, str) and file else None
+    return _resolved(file) if isinstance(file, str) and file else None
+
+
+@cache
+def _resolved(file: str) -> Path:
+    """Follow links once per file: thousands of modules are looked at again for every workload."""
+    return Path(file).resolve()
 
 
 def foreign_code(code: Iterable[str], root: Path, other: Path) -> tuple[str, ...]:
@@ -71,17 +78,17 @@ def foreign_code(code: Iterable[str], root: Path, other: Path) -> tuple[str, ...
     own = {name for folder in import_folders(root) for name in _top_level(folder)} - sys.stdlib_module_names
     for name, module in list(sys.modules.items()):
         file = file_of(module)
-        if file is None or file.is_relative_to(PACKAGE):
-            continue
-        if name.partition(".")[0] in own or lies_in(file, other):
+        if file is not None and (name.partition(".")[0] in own or lies_in(file, other)):
             wanted[file] = None
-    return tuple(str(file) for file in wanted if not lies_in(file, root))
+    return tuple(str(file) for file in wanted if not (lies_in(file, root) or file.is_relative_to(PACKAGE)))
 
 
 def lies_in(file: Path, root: Path) -> bool:
     """Whether a file belongs to a tree; what was installed into an environment inside the tree does not."""
-    resolved = root.resolve()
-    return file.is_relative_to(resolved) and not set(LIBRARIES) & set(file.relative_to(resolved).parts)
+    folder = str(_resolved(str(root)))
+    if not str(file).startswith(folder):  # far cheaper than the same question asked of paths
+        return False
+    return file.is_relative_to(folder) and not set(LIBRARIES) & set(file.relative_to(folder).parts)
 
 
 def _top_level(folder: Path) -> set[str]:

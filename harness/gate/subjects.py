@@ -18,6 +18,7 @@ import torch
 
 from harness.bench.clocks import Clock, clock_for
 from harness.bench.counts import exact_counts
+from harness.bench.device_times import unthrottled_s
 from harness.bench.measure import setting_at
 from harness.bench.memory import element_count, free_bytes, shortage
 from harness.bench.passes import GRADIENT_PASSES, PASSES, Setting
@@ -116,7 +117,6 @@ class Subjects:
             UsageError: the tree has no such case, or the pass needs a gradient that there is none of.
         """
         self._work = None
-        gc.collect()  # the collector rests in this process, so what the last workload left in cycles goes here
         loaded = self._load(workload.path, workload.case)
         ready = self._setting(loaded, workload)
         if workload.what in GRADIENT_PASSES and not ready.setting.differentiable:
@@ -154,7 +154,7 @@ class Subjects:
     def _undisturbed_s(self, work: Work, clock: Clock, calls: int) -> float:
         """Time a block without what this thread waited for its core meanwhile."""
         if clock.device.type != "cpu":
-            return block_s(work, clock, calls)
+            return unthrottled_s(work, clock, calls)
         before_s = self._queue.waited_s()
         took_s = block_s(work, clock, calls)
         return max(took_s - (self._queue.waited_s() - before_s), LEAST_S)
@@ -186,6 +186,7 @@ class Subjects:
         key = replace(workload, what="", elements=None)
         if self._ready is None or self._ready.key != key:
             self._ready = None
+            gc.collect()  # the collector rests in this process, so what other workloads left in cycles goes here
             clock = clock_for(workload.device)
             model = loaded.case.model.benchmark or BenchmarkModel()
             options = options_of(loaded.case, model, seed=self._seed, device=workload.device, quick=True)

@@ -1,7 +1,8 @@
 """Which cases are timed, and what of them: read off the case files of head, without running anything.
 
 A case that declares a `benchmark` is timed at the passes it lists, by autograd, at its smallest size and the largest
-one that is quick enough (found later, on the base). The optimizer's step is torch's own code and is left out. A case
+one that is quick enough (found later, on the base). Two passes are left out: the optimizer's step, which is torch's own
+code, and `forward` where `value` and `forward_backward` are timed, since its time is part of the latter's. A case
 without `benchmark` is not timed, unless all cases are asked for: then its declared sizes and the usual passes are.
 """
 
@@ -45,7 +46,7 @@ def candidates(
             untimed.append(Untimed(case=case.id, reason=NO_BENCHMARK))
             continue
         model = model or BenchmarkModel(sweep={name: list(sizes) for name, sizes in case.sizes.items()})
-        passes = tuple(dict.fromkeys(name for name in model.passes if name not in UNTIMED_PASSES))
+        passes = _passes(model.passes)
         if not passes:
             untimed.append(Untimed(case=case.id, reason="its benchmark lists no pass but the optimizer's step"))
             continue
@@ -62,3 +63,9 @@ def candidates(
             for device in dict.fromkeys(("cpu", options.device))
         ]
     return tuple(timed), tuple(untimed)
+
+
+def _passes(declared: Sequence[str]) -> tuple[str, ...]:
+    """Choose the passes that are timed of those declared."""
+    covered = ("forward",) if {"value", "forward_backward"} <= set(declared) else ()
+    return tuple(dict.fromkeys(name for name in declared if name not in (*UNTIMED_PASSES, *covered)))
