@@ -161,3 +161,30 @@ def test_compiling_is_left_to_the_first_call(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda function, **options: asked.append(options) or function)
     assert compiled(setting_for()).fresh_graphs
     assert asked == [{"dynamic": False}]
+
+
+def test_a_step_has_gradients_and_keeps_its_state(monkeypatch):
+    """Gradients are there from the start, of order 1 and not all alike; a second call finds the state of the first."""
+    made = []
+
+    class Recorded(torch.optim.Adam):
+        def __init__(self, parameters):
+            super().__init__(parameters)
+            made.append(self)
+
+    monkeypatch.setattr(torch.optim, "Recorded", Recorded, raising=False)
+    work = PASSES["step"](setting_for(optimizer="Recorded"))
+    (parameter,) = made[0].param_groups[0]["params"]
+    assert parameter.grad.min() >= 0.5
+    assert parameter.grad.max() <= 1.5
+    assert parameter.grad.unique().numel() == 2
+    run(work, 2)
+    state = made[0].state[parameter]
+    assert state["step"] == 2
+    assert state["exp_avg"].abs().min() > 0
+
+
+def test_an_optimizer_that_evaluates_by_itself_is_refused():
+    """L-BFGS has no step without the function; the message says so."""
+    with pytest.raises(UsageError, match="optimizer='LBFGS' .* evaluates the function in each step"):
+        PASSES["step"](setting_for(optimizer="LBFGS"))

@@ -10,7 +10,7 @@ from harness.bench.variants import missing, passes_of, setting_of
 from harness.case.subject import Input, Subject
 
 CPU = torch.device("cpu")
-ALL_PASSES = ("value", "forward", "backward", "forward_backward", "step")
+ALL_PASSES = ("value", "forward", "backward", "forward_backward", "jacobian", "step")
 
 
 def square(tensors):
@@ -54,7 +54,9 @@ def test_a_compiler_is_found(monkeypatch):
         ("autograd", ALL_PASSES),
         ("analytic", ("backward", "forward_backward")),
         ("reference", ALL_PASSES[:-1]),
-        ("compile", ALL_PASSES[:-1]),
+        ("compile", ALL_PASSES[:-2]),
+        ("jacrev", ("forward_backward", "jacobian")),
+        ("jacfwd", ("forward_backward", "jacobian")),
     ],
 )
 def test_the_passes_of_a_variant(variant, passes):
@@ -69,3 +71,8 @@ def test_settings_differ_where_they_should():
     assert setting_of("autograd", base, FULL) is base
     assert setting_of("reference", base, FULL).function is FULL.reference
     assert setting_of("analytic", base, FULL).gradient is FULL.gradient
+    assert [setting_of(name, base, FULL).transform for name in ("autograd", "jacrev", "jacfwd")] == [
+        None,
+        "jacrev",
+        "jacfwd",
+    ]
