@@ -186,5 +186,5 @@ def test_a_step_has_gradients_and_keeps_its_state(monkeypatch):
 
 def test_an_optimizer_that_evaluates_by_itself_is_refused():
     """L-BFGS has no step without the function; the message says so."""
-    with pytest.raises(UsageError, match="optimizer='LBFGS' .* evaluates the function in each step"):
+    with pytest.raises(UsageError, match=r"optimizer='LBFGS' .* evaluates the function in each step"):
         PASSES["step"](setting_for(optimizer="LBFGS"))
