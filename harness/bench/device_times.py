@@ -14,10 +14,12 @@ from typing import TypeVar
 
 import torch
 
+from harness.bench.clocks import Clock
 from harness.bench.cuda_clock import COLD_CALLS, CudaClock
-from harness.bench.sampling import DIGITS, Effort, Measurement, Work
+from harness.bench.sampling import DIGITS, Effort, Measurement, Work, block
 from harness.bench.statistics import median_interval
 from harness.bench.timings import reason_of
+from harness.errors import UsageError
 from harness.records import DeviceState, DeviceTimes, Measured, Outcome, Timing
 
 T = TypeVar("T")
@@ -59,6 +61,27 @@ def with_device_times(
         notes=tuple(notes),
     )
     return _explained(replace(timing, on_device=times), times)
+
+
+def unthrottled_s(work: Work, clock: Clock, calls: int) -> float:
+    """Time a block that something will be decided by, in seconds.
+
+    Args:
+        work: what is timed.
+        clock: any device's.
+        calls: how many calls make the block.
+
+    Raises:
+        UsageError: the device was throttled meanwhile.
+    """
+    taken = block(work, clock, calls)
+    held = taken.observed.state.throttling if taken.observed is not None else None
+    if held:
+        raise UsageError(
+            f"Cannot decide by this timing: device={clock.name} (type str) was throttled while it was sampled "
+            f"({', '.join(held)}). Let it cool, raise its power limit or lock lower clocks, and run again."
+        )
+    return taken.time_s
 
 
 def _explained(timing: Timing, times: DeviceTimes) -> Timing:
