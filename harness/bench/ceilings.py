@@ -26,7 +26,7 @@ COPY_BYTES = 512 * 2**20
 MEMORY_SHARE = 0.1
 """Most of the memory left that the copy may take."""
 
-BLOCKS = 5
+BLOCKS = 3
 LONG_ENOUGH_S = 0.02
 """A product of matrices is long enough when it takes this: starting it then costs next to nothing."""
 
