@@ -83,6 +83,12 @@ def gate(
     ] = None,
     memory: Annotated[float, typer.Option(min=0.01, metavar="GIB", help="Memory a process may take, in GiB.")] = 8.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Measure how often the gate is wrong here: needs no base, takes long.")
+    ] = False,
+    comparisons: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Comparisons of a --self-test, for each slow-down.")
+    ] = 200,
 ) -> None:
     """Did it get slower, or less right, than a base? Both are verified, and timed side by side."""
     from harness.bench.comparison import Margin
@@ -90,7 +96,7 @@ def gate(
     from harness.gate.options import TimingOptions
     from harness.run.run import default_directory
 
-    if base is None:
+    if base is None and not self_test:
         raise UsageError(
             "Cannot compare: no base is named. Pass --base with a git ref or a folder: --base origin/main."
         )
@@ -99,13 +105,17 @@ def gate(
         memory_gib=memory,
     )  # fmt: skip
     options = GateOptions(
-        base=base, paths=tuple(paths or ["cases"]), keyword=keyword, tags=tuple(tag or ()), trust=tuple(trust or ()),
-        base_python=base_python, prepare=prepare, effort=effort.value, jobs=jobs or 0, verify_limit_s=timeout,
+        base=base or "", paths=tuple(paths or ["cases"]), keyword=keyword, tags=tuple(tag or ()),
+        trust=tuple(trust or ()), base_python=base_python, prepare=prepare, effort=effort.value, jobs=jobs or 0, verify_limit_s=timeout,
         counts=counts.value, timing=timing, command=shlex.join(["harness", *sys.argv[1:]]),
     )  # fmt: skip
     try:
-        code = _go(options, out or default_directory("gate"), as_json=json, latest=out is None)
+        if self_test:
+            code = _self_test(options, out or default_directory("selftest"), comparisons)
+        else:
+            code = _go(options, out or default_directory("gate"), as_json=json, latest=out is None)
     except KeyboardInterrupt:
+        sys.stderr.write("Interrupted: nothing was compared, and the base's worktree is removed.\n")
         code = ExitCode.INTERRUPTED
     raise typer.Exit(code)
 
@@ -124,6 +134,16 @@ def parse_margin(text: str) -> float:
     if not 0.0 < value < 1.0:
         raise UsageError(f"Cannot compare: margin={text!r} is no share above 0 and below 100 %. Write 3% or 0.03.")
     return value
+
+
+def _self_test(options: GateOptions, directory: Path, comparisons: int) -> int:
+    from harness.cli_selftest import run_self_test
+
+    _make(directory)
+    return run_self_test(
+        options.paths, options.timing, directory, keyword=options.keyword, tags=options.tags, trust=options.trust,
+        comparisons=comparisons,
+    )  # fmt: skip
 
 
 def _go(options: GateOptions, directory: Path, *, as_json: bool, latest: bool) -> int:

@@ -58,10 +58,9 @@ def trees(
     """
     start = start.resolve()
     top = git.toplevel(start)
-    root = project_root(start, top)
-    trusted = tuple(_relative_trust(entry, start, root) for entry in trust)
+    head = working_tree(start, trust=trust)
+    root, trusted = Path(head.root), head.trust
     python = _interpreter(base_python)
-    head = Side(name="head", root=str(root), shown=_shown_head(root, top), trust=trusted)
     commit = None if top is None else git.commit_of(top, base)
     if top is None or commit is None:
         folder = _base_folder(base, start, root, top)
@@ -77,6 +76,15 @@ def trees(
         if prepare is not None:
             _prepare(prepare, folder)
         yield Trees(base=_base(folder, f"{base} ({commit[:8]})", python, trusted, root), head=head)
+
+
+def working_tree(start: Path, *, trust: Sequence[str] = ()) -> Side:
+    """Return the project that `start` lies in, as it is, as the head side; see `trees` for the arguments."""
+    start = start.resolve()
+    top = git.toplevel(start)
+    root = project_root(start, top)
+    trusted = tuple(_relative_trust(entry, start, root) for entry in trust)
+    return Side(name="head", root=str(root), shown=_shown_head(root, top), trust=trusted)
 
 
 def project_root(start: Path, top: Path | None) -> Path:
