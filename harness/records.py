@@ -293,6 +293,32 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A loss to come down to, f* + τ(f₀ − f*) (Moré and Wild), and when the best loss so far first did.
+
+    Both counts are None where it never did: it would have taken more steps and evaluations than the descent had.
+    """
+
+    tau: float
+    loss: float
+    step: int | None = None
+    evaluations: int | None = None
+    """Gradient evaluations spent before the point that reached it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlessedCount:
+    """A count of a descent beside the blessed one; None stands for "not within the steps there were"."""
+
+    what: str
+    """steps · evaluations · target 0.1 …"""
+    actual: float | None
+    blessed: float | None
+    within: bool
+    """Whether it lies in the corridor around the blessed count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConvergeRecord:
     """One convergence run: does descent on it arrive? One declaration gives a record per seed."""
 
@@ -330,6 +356,31 @@ class ConvergeRecord:
     theoretical_rate: float | None = None
     learning_rate_bound: float | None = None
     """2/λ_max of the Hessian at the minimum (gradient descent on a quadratic diverges above it)."""
+    entry: int | None = None
+    """Position under the case's `converge`."""
+    first_loss: float | None = None
+    best_loss: float | None = None
+    """Smallest loss of any step."""
+    minimum_loss: float | None = None
+    """Loss at the minimum reached, f*."""
+    minimum_index: int | None = None
+    """Which of the acceptable minima was reached, or is nearest to where the descent ended."""
+    minima: int = 0
+    """How many minima are acceptable."""
+    evaluations_to_tolerance: int | None = None
+    targets: tuple[Target, ...] = ()
+    """Largest τ first; empty where the minimum's loss is not known."""
+    observed_rate_low: float | None = None
+    """Ends of a 95 % interval of the observed rate."""
+    observed_rate_high: float | None = None
+    iteration_bound: int | None = None
+    """Steps to the tolerance by theory: log(ε/e₀)/log ρ."""
+    exact_steps: int | None = None
+    """Steps to the tolerance of the exact recurrence on the same quadratic."""
+    stochastic: bool = False
+    """Whether a step sees other data than the step before."""
+    blessed: tuple[BlessedCount, ...] = ()
+    """The counts that were compared with blessed ones; of a stochastic entry, medians over its seeds."""
     metric: tuple[tuple[str, float], ...] = ()
     """Further numbers of the run, such as a classifier's accuracy."""
     trajectory: tuple[TrajectoryPoint, ...] = ()
