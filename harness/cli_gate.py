@@ -5,6 +5,7 @@ As in `harness.cli`, everything heavy is imported inside the command.
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from contextlib import suppress
@@ -100,14 +101,16 @@ def gate(
         raise UsageError(
             "Cannot compare: no base is named. Pass --base with a git ref or a folder: --base origin/main."
         )
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UsageError(f"Cannot compare: device={device!r} is none that can be timed. Write cpu, cuda or cuda:1.")
     timing = TimingOptions(
         margin=Margin(relative=parse_margin(margin)), threads=threads, seed=seed, device=device, all_cases=every_case,
         memory_gib=memory,
     )  # fmt: skip
     options = GateOptions(
         base=base or "", paths=tuple(paths or ["cases"]), keyword=keyword, tags=tuple(tag or ()),
-        trust=tuple(trust or ()), base_python=base_python, prepare=prepare, effort=effort.value, jobs=jobs or 0, verify_limit_s=timeout,
-        counts=counts.value, timing=timing, command=shlex.join(["harness", *sys.argv[1:]]),
+        trust=tuple(trust or ()), base_python=base_python, prepare=prepare, effort=effort.value, jobs=jobs or 0,
+        verify_limit_s=timeout, counts=counts.value, timing=timing, command=shlex.join(["harness", *sys.argv[1:]]),
     )  # fmt: skip
     try:
         if self_test:

@@ -1,4 +1,4 @@
-"""`harness gate --self-test`: how often the gate is wrong on this machine. Measuring is `harness.gate.selftest`'s job."""
+"""`harness gate --self-test`: how often the gate is wrong on this machine, as `harness.gate.selftest` measures it."""
 
 from __future__ import annotations
 
