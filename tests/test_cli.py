@@ -104,7 +104,7 @@ def test_schema_is_json(harness):
     assert "properties" in json.loads(out)
 
 
-@pytest.mark.parametrize("command", ["verify", "converge", "bench", "run", "report", "schema"])
+@pytest.mark.parametrize("command", ["verify", "converge", "bench", "run", "gate", "report", "schema"])
 def test_every_command_has_help(harness, command):
     """Each command explains itself and succeeds in doing so."""
     assert harness(command, "--help")[0] == 0

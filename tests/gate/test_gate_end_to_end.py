@@ -186,6 +186,7 @@ def test_a_deleted_case_is_worse(project, gate):
         (("/",), "HEAD", "outside of"),
         (("nowhere.yaml",), "HEAD", "neither here nor on the base"),
         (("--trust", "no/such"), "HEAD", "'no/such'"),
+        (("--device", "tpu"), "HEAD", "device='tpu'"),
     ],
 )
 def test_misuse_is_a_message(project, gate, arguments, base, said):
