@@ -5,6 +5,7 @@ What is estimated, in which order and in which colour is the caller's to say.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -44,7 +45,7 @@ def forest(
 
     Args:
         rows: at least one.
-        axis: the horizontal axis, as Plotly describes one.
+        axis: the horizontal axis, a logarithmic one, as Plotly describes it.
         level: where there is no difference.
         band: ends of what counts as no difference.
     """
@@ -63,12 +64,20 @@ def forest(
             text=row.label, x=0, xref="x domain", y=place, yshift=4, xanchor="left", yanchor="bottom", showarrow=False
         )
     figure.update_layout(
-        xaxis=dict(axis),
+        xaxis={**axis, "range": _span(rows, band or (level, level))},
         yaxis={"range": [len(rows) - 0.4, -0.75], "showticklabels": False, "ticks": "", "showgrid": False},
         margin={"l": 10},
         showlegend=True,
     )
     return styled(figure, height=110 + ROW_HEIGHT * len(rows))
+
+
+def _span(rows: Sequence[ForestRow], band: tuple[float, float]) -> list[float | None]:
+    """Return the range of the logarithmic axis, as exponents: all intervals and the band, and a margin."""
+    ends = [end for row in rows for end in (row.low, row.point, row.high) if end and end > 0 and math.isfinite(end)]
+    low, high = math.log10(min(*ends, *band)), math.log10(max(*ends, *band))
+    margin = 0.06 * (high - low) + 1e-3
+    return [short(low - margin), short(high + margin)]
 
 
 def _marks(rows: Sequence[tuple[int, ForestRow]], kind: str, colour: str) -> go.Scatter:

@@ -40,7 +40,7 @@ def ratios_figure(speedups: pd.DataFrame, *, most: int = MOST_ROWS) -> go.Figure
         return None
     with_case = len(largest) > 1
     values = positive(value for row in kept for value in (row.ratio, row.low, row.high))
-    axis = log_axis("times faster than autograd", values, exponentformat="none", ticksuffix="×")
+    axis = log_axis("times faster than autograd", values, exponentformat="none", ticksuffix="×", nticks=6)
     drawn = [_forest_row(row, with_case=with_case) for row in kept]
     return forest(drawn, axis=axis, level=1.0, band=(1.0 / (1.0 + MARGIN.relative), 1.0 + MARGIN.relative))
 

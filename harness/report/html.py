@@ -40,7 +40,7 @@ from harness.report.speedups import DECISIONS
 from harness.report.tables import rows
 from harness.verify.certificate import radius_text
 
-MOST_DOUBTFUL = 40
+MOST_DOUBTFUL = 20
 """Timings listed that decide nothing; the rest are counted."""
 
 

@@ -8,18 +8,23 @@ from dataclasses import replace
 
 from harness.case.operators import PATH as OPERATORS
 from harness.records import (
+    Agreement,
     BenchmarkRecord,
     CaseRecord,
     Ceilings,
     Contour,
     ConvergeRecord,
+    Counts,
+    Crossover,
     Curve,
+    DeviceTimes,
     Environment,
     Finding,
     Fit,
     Graph,
     GraphEdge,
     GraphNode,
+    Measured,
     Outcome,
     Run,
     RunFooter,
@@ -281,8 +286,36 @@ def timing(median_s: float | None, *, what: str = "forward", n: int = 1000, **ch
         samples=tuple(median_s * (0.94 + 0.012 * k) for k in range(11)),
         first_call_s=20 * median_s,
         peak_memory_bytes=16 * n + 4096,
+        steady=True,
+        counts=Counts(
+            operators=(("aten.mv", 2), ("aten.sub", 1)), flops=12 * n if what != "value" else 0, bytes_moved=20 * n
+        ),
     )
     return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def on_gpu(median_s: float, *, what: str, n: int) -> Timing:
+    """Return an invented timing on an accelerator, with its end-to-end time."""
+    whole = tuple(1e-5 + 1.1 * median_s * (0.94 + 0.012 * k) for k in range(11))
+    times = DeviceTimes(end_to_end=Measured(median_s=whole[5], low_s=whole[2], high_s=whole[8], samples=whole))
+    return timing(median_s, what=what, n=n, device="cuda", on_device=times)
+
+
+def crossover(what: str, *, status: str = "crosses", elements: float | None = 2.6e5) -> Crossover:
+    """Return an invented size at which an accelerator overtakes the CPU."""
+    return Crossover(
+        what=what,
+        variant="autograd",
+        device="cuda",
+        by="device",
+        status=status,
+        elements=elements,
+        low=elements and 0.8 * elements,
+        high=elements and 1.3 * elements,
+        smallest=4000,
+        largest=400_000,
+        message="Faster from some 260,000 elements on." if elements else "Slower at every size measured.",
+    )
 
 
 def benchmark(case: str, *, cuda: bool = False, **changes: object) -> BenchmarkRecord:
@@ -292,9 +325,10 @@ def benchmark(case: str, *, cuda: bool = False, **changes: object) -> BenchmarkR
         for what, share in (("value", 1.0), ("forward", 1.4), ("backward", 1.9), ("forward_backward", 3.1)):
             seconds = share * (8e-6 + 3e-10 * n)
             timings.append(timing(seconds, what=what, n=n))
-            gpu = timing(share * (2e-5 + 4e-12 * n), what=what, n=n, device="cuda") if cuda else None
+            gpu = on_gpu(share * (2e-5 + 4e-12 * n), what=what, n=n) if cuda else None
             timings.append(gpu or timing(None, what=what, n=n))
-        timings.append(timing(1.2 * (8e-6 + 3e-10 * n), what="backward", n=n, variant="analytic"))
+        unsteady = n == 10_000
+        timings.append(timing(1.2 * (8e-6 + 3e-10 * n), what="backward", n=n, variant="analytic", steady=not unsteady))
     base = BenchmarkRecord(
         job=f"benchmark {case}",
         case=case,
@@ -315,6 +349,14 @@ def benchmark(case: str, *, cuda: bool = False, **changes: object) -> BenchmarkR
                 device="cpu", dtype="float32", bytes_per_s=2e10, flops_per_s=1e11, copy_bytes=2**29, matrix_rows=1024
             ),
         ),
+        crossovers=(crossover("forward"), crossover("value", status="never", elements=None)) if cuda else (),
+        agreements=(
+            Agreement(
+                of="value", device="cuda", dtype="float32", sizes=(("n", 1000),), cpu_error=3e-8, device_error=2e-7
+            ),
+        )
+        if cuda
+        else (),
         gradient_to_value_ratio=3.1,
         duration_s=2.5,
         command=f"harness bench cases/regression/{case}.yaml -k {case} --seed 7",

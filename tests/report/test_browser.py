@@ -178,9 +178,28 @@ def test_an_open_case_shows_formulae_graph_and_curve(visit):
 def test_descent_timing_and_comparison_are_drawn(visit):
     """Convergence, path on contours, scaling and CPU against CUDA."""
     details = open_case(visit(), "curve-fit")
-    for figure in ("convergence", "path-0", "scaling", "speedup"):
+    for figure in ("convergence", "path-0", "distribution", "ratios", "scaling", "speedup", "roofline"):
         assert draw(details, figure).locator("svg.main-svg").count() >= 1
     assert details.locator('[data-figure="path-0"] .contourlayer').count() == 1
+
+
+def test_the_reader_chooses_the_size_of_a_distribution(visit):
+    """Curves of the chosen size replace those of the largest."""
+    details = open_case(visit(), "curve-fit")
+    plot = draw(details, "distribution")
+    sizes = "element => [...new Set(element.data.filter((trace) => trace.visible).map((trace) => trace.meta))].join()"
+    assert plot.evaluate(sizes) == "n=100000, d=3"
+    details.locator('[data-chooser="distribution"]').select_option("n=1000, d=3")
+    details.page.wait_for_function(f"([plot]) => ({sizes})(plot) === 'n=1000, d=3'", arg=[plot.element_handle()])
+
+
+def test_panels_stand_below_each_other_on_a_phone(visit):
+    """Two panels beside each other would leave a phone's reader nothing to read."""
+    below = "({ layout }) => layout.xaxis2.domain[0] === 0 && layout.yaxis2.domain[1] < layout.yaxis.domain[0]"
+    for width, stacked in ((360, True), (1280, False)):
+        page = visit(viewport={"width": width, "height": 800})
+        plot = draw(open_case(page, "curve-fit"), "scaling")
+        assert plot.evaluate(below) is stacked
 
 
 def test_the_fit_plays(visit):

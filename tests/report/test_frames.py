@@ -16,6 +16,7 @@ SCHEMAS = {
     "accuracy": columns.ACCURACY,
     "agreements": columns.AGREEMENTS,
     "cases": columns.CASES,
+    "ceilings": columns.CEILINGS,
     "contours": columns.CONTOURS,
     "converge": columns.CONVERGE,
     "counts": columns.COUNTS,
@@ -28,6 +29,7 @@ SCHEMAS = {
     "jobs": columns.JOBS,
     "nodes": columns.NODES,
     "results": columns.RESULTS,
+    "roofline": columns.ROOFLINE,
     "scalings": columns.SCALINGS,
     "speedups": columns.SPEEDUPS,
     "timings": columns.TIMINGS,
@@ -156,7 +158,8 @@ def test_detection_limits_fall_in_their_own_decade_without_gaps(limits, decades,
 
 def test_a_speed_up_divides_the_cpu_s_time_by_the_device_s(factory):
     """The ratio is CPU over CUDA, and its interval contains it."""
-    row = one(frames.speedups_frame(factory.full_run(cuda=True)), what="value", sizes="n=100000, d=3", device="cuda")
+    frame = frames.speedups_frame(factory.full_run(cuda=True))
+    row = one(frame, what="value", sizes="n=100000, d=3", device="cuda", by="device")
     assert row["ratio"] == pytest.approx(row["against_median_s"] / row["median_s"])
     assert row["low"] < row["ratio"] < row["high"]
 
@@ -206,7 +209,7 @@ def test_parquet_round_trip_keeps_values_and_says_what_columns_mean(factory):
 def test_counts_stand_in_the_timings(factory):
     """Counts and the compiler's time are columns of their own; what was not counted is missing."""
     counted = factory.timing(1e-3, counts=Counts(operators=(("aten.mv", 2), ("aten.sum", 1)), flops=8), compile_s=2.0)
-    record = replace(factory.benchmark("a"), timings=(counted, factory.timing(1e-3)))
+    record = replace(factory.benchmark("a"), timings=(counted, factory.timing(1e-3, counts=None)))
     run = Run(header=factory.header(planned=(record.job,)), records=(record,), footer=None)
     first, second = frames.timings_frame(run).iloc
     assert (first["operator_calls"], first["flops"], first["compile_s"]) == (3, 8, 2.0)

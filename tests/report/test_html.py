@@ -154,16 +154,8 @@ def test_missing_cuda_is_a_row_with_its_reason(factory):
 def test_two_dimensional_descent_and_fit_have_their_figures(factory):
     """Curves, path and animation are embedded for the case that has them."""
     figures = details_of("curve-fit", factory.full_run(cuda=True)).figures
-    assert set(figures) == {
-        "step-error",
-        "convergence",
-        "path-0",
-        "fit-0",
-        "distribution",
-        "ratios",
-        "scaling",
-        "speedup",
-    }
+    descent = {"step-error", "convergence", "path-0", "fit-0"}
+    assert set(figures) == descent | {"distribution", "ratios", "scaling", "speedup", "roofline"}
     assert len(figures["fit-0"]["frames"]) == 12
 
 
