@@ -221,7 +221,7 @@ app.command(name="gate")(gate)
 def optimizers(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[OPTIMIZER]...", help="Names in torch.optim and its lr_scheduler; all if none is given."),
+        typer.Argument(metavar="[NAME]...", help="Classes of torch.optim and its lr_scheduler; all if left out."),
     ] = None,
     *,
     keyword: Annotated[
@@ -255,7 +255,8 @@ def optimizers(
         command=shlex.join(["harness", *sys.argv[1:]]),
     )
     try:
-        code = _finish(partial(verify_optimizers, tuple(names or ()), options), options, as_json=json, latest=out is None)
+        start = partial(verify_optimizers, tuple(names or ()), options)
+        code = _finish(start, options, as_json=json, latest=out is None)
     except KeyboardInterrupt:  # as above
         code = ExitCode.INTERRUPTED
     raise typer.Exit(code)

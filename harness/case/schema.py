@@ -233,8 +233,8 @@ class ConvergeModel(Model):
     start: dict[Name, Value] = {}
     """By input: a value, or zeros, ones, or a draw. Inputs left out are drawn."""
     minimum: Literal["least_squares", "scipy"] | dict[Name, Value] | None = None
-    """Where it should arrive: a value per input, the closed form of a quadratic loss, or what scipy finds from the
-    start."""
+    """Where it should arrive: a value per input (or, for every input, a list of them: several minima of which any will
+    do), the closed form of a quadratic loss, or what scipy finds from the start."""
     within: Annotated[float, Field(gt=0)] = 1e-6
     """Largest distance (max-norm) of a parameter from the minimum that counts as arrived."""
     digits: Annotated[float, Field(gt=0, le=15)] | None = None
@@ -272,8 +272,8 @@ class ConvergeModel(Model):
 
     @property
     def optimizer_name(self) -> str:
-        """What the optimizer is called."""
-        return self.optimizer if isinstance(self.optimizer, str) else self.optimizer.python.rpartition(":")[2]
+        """What the optimizer is called: its class in torch.optim, or its Python path."""
+        return self.optimizer if isinstance(self.optimizer, str) else self.optimizer.python
 
 
 class BenchmarkModel(Model):

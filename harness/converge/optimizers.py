@@ -21,6 +21,8 @@ GD = "GD"
 
 Option = bool | float | int | str | list[float] | tuple[float, ...] | None
 Closure = Callable[[], Tensor]
+Chosen = str | Callable[..., Any]
+"""An optimizer by name, or a user's own class."""
 
 
 LEAST_SQUARES = "LeastSquares"
@@ -63,12 +65,14 @@ def optimizer_classes() -> Mapping[str, type]:
     return {GD: GradientDescent, LEAST_SQUARES: LeastSquares, **dict(sorted(exported.items()))}
 
 
-def optimizer_class(name: str) -> type:
-    """Return the optimizer called `name`.
+def optimizer_class(name: Chosen) -> Callable[..., Any]:
+    """Return the optimizer called `name`; a class stands for itself.
 
     Raises:
         UsageError: there is none; the message names the nearest.
     """
+    if not isinstance(name, str):
+        return name
     classes = optimizer_classes()
     if name in classes:
         return classes[name]
@@ -78,13 +82,14 @@ def optimizer_class(name: str) -> type:
     raise UsageError(f"Cannot descend: optimizer={name!r} is not a class of torch.optim. {advice}")
 
 
-def option_defaults(name: str) -> Mapping[str, object]:
+def option_defaults(name: Chosen) -> Mapping[str, object]:
     """Return the options the optimizer `name` takes, with their defaults (`inspect.Parameter.empty` where required)."""
-    parameters = inspect.signature(optimizer_class(name)).parameters
-    return {option: parameter.default for option, parameter in parameters.items() if option != "params"}
+    parameters = list(inspect.signature(optimizer_class(name)).parameters.values())[1:]  # the first is what it steps
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {parameter.name: parameter.default for parameter in parameters if parameter.kind not in variable}
 
 
-def check_options(name: str, options: Mapping[str, Option]) -> None:
+def check_options(name: Chosen, options: Mapping[str, Option]) -> None:
     """Check that the optimizer `name` takes these options, without making one.
 
     Raises:
@@ -94,25 +99,28 @@ def check_options(name: str, options: Mapping[str, Option]) -> None:
         raise UsageError(message)
 
 
-def option_faults(name: str, options: Mapping[str, Option]) -> Iterator[tuple[str | None, str]]:
+def option_faults(name: Chosen, options: Mapping[str, Option]) -> Iterator[tuple[str | None, str]]:
     """Yield every unknown option of the optimizer `name` with a message, then every missing one as (None, message).
 
     Raises:
         UsageError: there is no such optimizer.
     """
     known = option_defaults(name)
+    parameters = inspect.signature(optimizer_class(name)).parameters.values()
+    any_name = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+    called = name_of(name)
     for option, value in options.items():
-        if option not in known:
+        if option not in known and not any_name:
             near = get_close_matches(option.lower(), known, n=1, cutoff=0.5) or _by_meaning(option, known)
             advice = f"Did you mean {near[0]}?" if near else f"Its options are: {', '.join(known)}."
             given = f"option {option}={value!r} (type {type(value).__name__})"
-            yield option, f"Cannot use {name}: {given} is not one of its options. {advice}"
+            yield option, f"Cannot use {called}: {given} is not one of its options. {advice}"
     for option, default in known.items():
         if default is inspect.Parameter.empty and option not in options:
-            yield None, f"Cannot use {name}: option {option} is missing. Add it under `options`."
+            yield None, f"Cannot use {called}: option {option} is missing. Add it under `options`."
 
 
-def make_optimizer(name: str, options: Mapping[str, Option], parameters: Iterable[Tensor]) -> Stepper:
+def make_optimizer(name: Chosen, options: Mapping[str, Option], parameters: Iterable[Tensor]) -> Stepper:
     """Make the optimizer `name` over `parameters`; options go through as written, lists as tuples.
 
     Raises:
@@ -135,13 +143,20 @@ def make_optimizer(name: str, options: Mapping[str, Option], parameters: Iterabl
 
 def hyperparameter(name: str, options: Mapping[str, Option], option: str) -> float:
     """Return a numeric option of the optimizer `name`, as given or by default; 0 where it has no such option."""
-    value = options.get(option, option_defaults(name).get(option, 0.0))
+    # Of a user's own optimizer, named by its Python path, only what is given is known.
+    defaults = option_defaults(name) if name in optimizer_classes() else {}
+    value = options.get(option, defaults.get(option, 0.0))
     return float(value) if isinstance(value, bool | int | float) else 0.0
 
 
-def describe(name: str, options: Mapping[str, Option]) -> str:
+def describe(name: Chosen, options: Mapping[str, Option]) -> str:
     """Return the optimizer as people write it: ``SGD(lr=0.1, momentum=0.9)``."""
-    return f"{name}({', '.join(f'{option}={format_option(value)}' for option, value in options.items())})"
+    return f"{name_of(name)}({', '.join(f'{option}={format_option(value)}' for option, value in options.items())})"
+
+
+def name_of(name: Chosen) -> str:
+    """Return what an optimizer is called."""
+    return name if isinstance(name, str) else str(getattr(name, "__name__", name))
 
 
 def format_option(value: Option) -> str:

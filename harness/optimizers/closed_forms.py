@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from harness.optimizers.findings import Entry, Finding, Numbers, compared, holds
+from harness.optimizers.findings import Entry, Numbers, compared, holds
 from harness.optimizers.pieces import constant_piece
-from harness.optimizers.tested import Tested
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.walk import Options, Piece
+from harness.records import Finding
 
 ROUNDINGS = 64
 UNIT = 2.0**-53
@@ -103,7 +104,7 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
 """By optimizer. The moves are those of algorithm and defaults as published; see PyTorch's documentation for both."""
 
 
-def closed_form_findings(tested: Tested) -> Iterator[Finding]:
+def closed_form_findings(tested: UnderTest) -> Iterator[Finding]:
     """Yield every closed form that is known of the optimizer."""
     for form in FORMS.get(tested.name, ()):
         yield _constant(tested, form)
@@ -115,7 +116,7 @@ def closed_form_findings(tested: Tested) -> Iterator[Finding]:
             yield _stability(tested, options, factor)
 
 
-def _constant(tested: Tested, form: Form) -> Finding:
+def _constant(tested: UnderTest, form: Form) -> Finding:
     """Compare positions under a constant gradient."""
     steps = 1 if form.check == "first step" else STEPS
     walk = tested.walk(form.options, [constant_piece(GRADIENT, START)])
@@ -128,7 +129,7 @@ def _constant(tested: Tested, form: Form) -> Finding:
     return _found(tested, form.options, f"closed form: {form.check}", entries)
 
 
-def _decay(tested: Tested) -> Finding:
+def _decay(tested: UnderTest) -> Finding:
     """AdamW without a gradient shrinks by 1 − ηλ at every step."""
     options = {"lr": 0.1, "weight_decay": 0.3}
     walk = tested.walk(options, [constant_piece(0.0, START)])
@@ -148,16 +149,16 @@ QUADRATICS: tuple[tuple[dict[str, Any], float], ...] = (
 )
 """Options, and the bound of ηλ below which the descent on ½·λx² is stable.
 
-Plain: |1 − ηλ| < 1. With momentum the roots of z² − (1+μ−ηλ)z + μ, with Nesterov's those of z² − (1+μ)(1−ηλ)z + μ(1−ηλ),
-lie inside the unit circle (B. T. Polyak, 1964; L. Lessard, B. Recht, A. Packard, 2016).
+Plain: |1 − ηλ| < 1. With momentum the roots of z² − (1+μ−ηλ)z + μ lie inside the unit circle, with Nesterov's those of
+z² − (1+μ)(1−ηλ)z + μ(1−ηλ) (B. T. Polyak, 1964; L. Lessard, B. Recht, A. Packard, 2016).
 """
 
 
-def _quadratic(tested: Tested, options: Options) -> Finding:
+def _quadratic(tested: UnderTest, options: Options) -> Finding:
     """Compare positions on ½·λx² with powers of the step's matrix."""
     walk = tested.walk(options, [_parabola()])
     matrix, power = _matrix(options), np.eye(2, dtype=np.longdouble)
-    # A velocity that starts as the first gradient is one that was at rest: x_{−1} = x_0, or x_0/(1−ηλ) in Nesterov's form.
+    # A velocity that starts as the first gradient was at rest: x_{−1} = x_0, in Nesterov's form x_0/(1−ηλ).
     rest = 1 - _long(options["lr"]) * CURVATURE if options.get("nesterov") else _long(1)
     state = np.asarray([START, START / rest], dtype=np.longdouble)
     entries = []
@@ -180,7 +181,7 @@ def _matrix(options: Options) -> Any:
     return np.asarray([[trace, -determinant], [1, 0]], dtype=np.longdouble)
 
 
-def _stability(tested: Tested, options: Options, bound: float) -> Finding:
+def _stability(tested: UnderTest, options: Options, bound: float) -> Finding:
     """Just inside the bound the descent shrinks, just outside it grows."""
     steps, ends = 400, []
     for factor in (0.98, 1.02):
@@ -193,7 +194,7 @@ def _stability(tested: Tested, options: Options, bound: float) -> Finding:
             f"With ηλ 2 % below {bound:.4g} the descent should shrink, but |x| is {ends[0]:.3g} after {steps} steps."
         )
     elif not ends[1] > START * 10:
-        fault = f"With ηλ 2 % above {bound:.4g} the descent should grow, but |x| is {ends[1]:.3g} after {steps} steps."
+        fault = f"With ηλ 2 % above {bound:.4g} it should grow, but |x| is {ends[1]:.3g} after {steps} steps."
     return holds(tested.labels(options), "closed form: stability", fault, f"Stable exactly below ηλ = {bound:.4g}.")
 
 
@@ -208,7 +209,7 @@ def _entry(actual: Numbers, expected: Any, step: int, largest: Any) -> Entry:
     return Entry(name="x", actual=actual, expected=np.asarray([float(expected)]), bar=bar, step=step)
 
 
-def _found(tested: Tested, options: Options, check: str, entries: list[Entry]) -> Finding:
+def _found(tested: UnderTest, options: Options, check: str, entries: list[Entry]) -> Finding:
     return compared(
         tested.labels(options), check, entries, oracle="the closed form", bar_origin=ORIGIN, independent=True
     )

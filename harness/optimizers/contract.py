@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from harness.optimizers.findings import Finding, equal, finding, holds
+from harness.optimizers.findings import equal, finding, holds
 from harness.optimizers.pieces import generic_pieces
-from harness.optimizers.tested import Tested
 from harness.optimizers.tolerance import reference
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.walk import Options, Walk
-from harness.records import Outcome
+from harness.records import Finding, Outcome
 
 STEPS = 5
 INITIAL_RATE = frozenset({"Rprop"})
 """Optimizers whose documentation says that `lr` counts at the first step alone."""
 
 
-def contract_findings(tested: Tested, options: Options) -> Iterator[Finding]:
+def contract_findings(tested: UnderTest, options: Options) -> Iterator[Finding]:
     """Yield what must hold around a step."""
     yield _closure(tested, options)
     yield _side_effects(tested, options)
@@ -30,8 +30,14 @@ def contract_findings(tested: Tested, options: Options) -> Iterator[Finding]:
     yield from _rates(tested, options)
 
 
-def _closure(tested: Tested, options: Options) -> Finding:
-    """A closure is called with gradients enabled, once unless the optimizer wants closures, and its loss is returned."""
+def reuse_findings(tested: UnderTest) -> Iterator[Finding]:
+    """Yield, for every option set, that the state holds no gradient of the caller's."""
+    for options in tested.sets:
+        yield _reused(tested, options)
+
+
+def _closure(tested: UnderTest, options: Options) -> Finding:
+    """A closure is called with gradients enabled, once unless more are wanted, and its loss is returned."""
     pieces = generic_pieces(tested.needs, tested.seed)
     walk = tested.walk(options, pieces)
     seen: list[bool] = []
@@ -60,7 +66,7 @@ def _closure(tested: Tested, options: Options) -> Finding:
     return holds(tested.labels(options), "closure", fault, "The closure's loss is returned.")
 
 
-def _side_effects(tested: Tested, options: Options) -> Finding:
+def _side_effects(tested: UnderTest, options: Options) -> Finding:
     """A step leaves gradients, options and the random generator alone."""
     check, labels = "side effects", tested.labels(options)
     walk = tested.walk(options, generic_pieces(tested.needs, tested.seed))
@@ -86,7 +92,19 @@ def _side_effects(tested: Tested, options: Options) -> Finding:
     return holds(labels, check, None, "Gradients, options and the random generator are left alone.")
 
 
-def _zero_grad(tested: Tested, options: Options) -> Finding:
+def _reused(tested: UnderTest, options: Options) -> Finding:
+    """Gradients may be overwritten after the step: nothing of the state is a gradient itself."""
+    check = "gradients overwritten after a step"
+    if tested.needs.sparse:
+        return finding(tested.labels(options), check, Outcome.SKIPPED, "Sparse gradients are not overwritten in place.")
+    pieces = generic_pieces(tested.needs, tested.seed)
+    expected = tested.walk(options, pieces).advance(STEPS).everything()
+    actual = tested.walk(options, pieces, reuse=True).advance(STEPS).everything()
+    pairs = [(name, actual.get(name, np.zeros(0)), value) for name, value in expected.items()]
+    return equal(tested.labels(options), check, pairs, oracle="new gradients at every step")
+
+
+def _zero_grad(tested: UnderTest, options: Options) -> Finding:
     """`zero_grad` removes gradients, or sets them to zero, and does nothing else."""
     check, labels = "zero_grad", tested.labels(options)
     walk = tested.walk(options, generic_pieces(tested.needs, tested.seed)).advance(2)
@@ -98,11 +116,11 @@ def _zero_grad(tested: Tested, options: Options) -> Finding:
     if any(one.grad is not None for one in walk.parameters):
         return holds(labels, check, "zero_grad() leaves a gradient.", "")
     after = walk.everything()
-    pairs = [(name, after[name], before[name]) for name in before if name in after]
+    pairs = [(name, after.get(name, np.zeros(0)), value) for name, value in before.items()]
     return equal(labels, check, pairs, oracle="what was before zero_grad")
 
 
-def _maximize(tested: Tested, options: Options) -> Finding:
+def _maximize(tested: UnderTest, options: Options) -> Finding:
     """Maximizing is minimizing the negated loss, bit by bit."""
     check = "maximize is the negated loss"
     if not tested.has("maximize"):
@@ -114,7 +132,7 @@ def _maximize(tested: Tested, options: Options) -> Finding:
     return equal(tested.labels(options), check, pairs, oracle="the negated loss")
 
 
-def _rates(tested: Tested, options: Options) -> Iterator[Finding]:
+def _rates(tested: UnderTest, options: Options) -> Iterator[Finding]:
     """A learning rate may be a tensor, and what a scheduler writes to its group counts."""
     rate = options.get("lr", tested.defaults.get("lr"))
     if not isinstance(rate, float | int):
@@ -124,7 +142,7 @@ def _rates(tested: Tested, options: Options) -> Iterator[Finding]:
     yield _changed_rate(tested, {**options, "lr": float(rate)}, "lr changed on the way", as_tensor=False)
 
 
-def _tensor_rate(tested: Tested, options: Options) -> Finding:
+def _tensor_rate(tested: UnderTest, options: Options) -> Finding:
     """A learning rate given as a tensor is the same as a number, also when the tensor changes on the way."""
     check, labels = "lr as a tensor", tested.labels(options)
     pieces = generic_pieces(tested.needs, tested.seed)
@@ -152,7 +170,7 @@ def _tensor_rate(tested: Tested, options: Options) -> Finding:
     return expected.against(walk.everything(), labels, check, oracle="the same rate as a number", dtype="float64")
 
 
-def _changed_rate(tested: Tested, options: Options, check: str, *, as_tensor: bool) -> Finding:  # noqa: ARG001
+def _changed_rate(tested: UnderTest, options: Options, check: str, *, as_tensor: bool) -> Finding:  # noqa: ARG001
     """A walk whose rate is halved on the way differs from one whose rate stays."""
     labels = tested.labels(options)
     if tested.name in INITIAL_RATE:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from harness.optimizers.findings import Entry, Finding, Numbers, compared, equal, finding
+from harness.optimizers.findings import Entry, Numbers, compared, equal, finding
 from harness.optimizers.pieces import constant_piece, generic_pieces, quadratic
-from harness.optimizers.tested import Tested
 from harness.optimizers.tolerance import reference
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.walk import Options, Piece, Walk
-from harness.records import Outcome
+from harness.records import Finding, Outcome
 
 STEPS = 10
 SCALED = 4.0
@@ -41,7 +41,7 @@ STILL = frozenset(
 """Optimizers that do not move on a zero gradient, weight decay aside."""
 
 
-def invariance_findings(tested: Tested) -> Iterator[Finding]:
+def invariance_findings(tested: UnderTest) -> Iterator[Finding]:
     """Yield every symmetry that is known of the optimizer."""
     yield from (_permuted(tested, options) for options in tested.generic_sets)
     if tested.name in NO_EPS:
@@ -52,7 +52,7 @@ def invariance_findings(tested: Tested) -> Iterator[Finding]:
         yield _still(tested)
 
 
-def _permuted(tested: Tested, options: Options) -> Finding:
+def _permuted(tested: UnderTest, options: Options) -> Finding:
     """Parameters whose rows are in another order walk to the same numbers in that order."""
     pieces = generic_pieces(tested.needs, tested.seed)
     expected = reference(tested, options, pieces, _advance)
@@ -72,7 +72,7 @@ def _reversed(piece: Piece) -> Piece:
     )
 
 
-def _scaled(tested: Tested, options: Options) -> Finding:
+def _scaled(tested: UnderTest, options: Options) -> Finding:
     """Four times the loss gives the same walk, bit by bit, without ε."""
     noise = np.random.default_rng((tested.seed, 6))
     piece = Piece(name="p", start=noise.standard_normal(6), tilts=noise.uniform(0.5, 1.5, (STEPS, 6)))
@@ -82,7 +82,7 @@ def _scaled(tested: Tested, options: Options) -> Finding:
     return equal(labels, "loss times four", [("p", actual[0], expected[0])], oracle="the loss itself")
 
 
-def _rotated(tested: Tested, options: Options) -> Finding:
+def _rotated(tested: UnderTest, options: Options) -> Finding:
     """A rotated quadratic gives the rotated walk."""
     noise = np.random.default_rng((tested.seed, 7))
     piece = quadratic(noise, (5,))
@@ -102,7 +102,7 @@ def _rotated(tested: Tested, options: Options) -> Finding:
     )
 
 
-def _still(tested: Tested) -> Finding:
+def _still(tested: UnderTest) -> Finding:
     """A zero gradient is no step, where nothing decays."""
     options = {name: 0.0 for name in ("weight_decay", "lambd") if tested.has(name)}
     pieces = [constant_piece(0.0, start=1.5, shape=(2, 3))]

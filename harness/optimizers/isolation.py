@@ -6,25 +6,26 @@ LBFGS and others that need a closure treat all parameters as one vector, for whi
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harness.optimizers.findings import Finding, Numbers, equal, finding
+from harness.optimizers.findings import Numbers, equal, finding
 from harness.optimizers.pieces import generic_pieces
-from harness.optimizers.tested import Tested
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.variants import STEPS, drive
 from harness.optimizers.walk import Options, Piece, Walk
-from harness.records import Outcome
+from harness.records import Finding, Outcome
 
 AT_CONSTRUCTION = {"Adagrad": ("initial_accumulator_value",)}
 """Options that act when the optimizer is made, which groups are checked for one by one."""
+Named = Mapping[str, Numbers]
 ALONE = "each parameter alone"
 
 
-def isolation_findings(tested: Tested, options: Options) -> Iterator[Finding]:
+def isolation_findings(tested: UnderTest, options: Options) -> Iterator[Finding]:
     """Yield that parameters, groups and steps without a gradient are independent."""
     if tested.needs.closure:
         message = "It needs a closure and treats all parameters as one vector."
@@ -42,7 +43,7 @@ def isolation_findings(tested: Tested, options: Options) -> Iterator[Finding]:
     yield _added_group(tested, options)
 
 
-def _independent(tested: Tested, options: Options) -> Finding:
+def _independent(tested: UnderTest, options: Options) -> Finding:
     """Three parameters of one optimizer walk as three optimizers do with one each."""
     pieces = generic_pieces(tested.needs, tested.seed)
     together = tested.walk(options, pieces).advance(STEPS).everything()
@@ -52,7 +53,7 @@ def _independent(tested: Tested, options: Options) -> Finding:
     return _same(tested, options, "parameters are independent", together, apart, ALONE)
 
 
-def _absent(tested: Tested, options: Options) -> Iterator[Finding]:
+def _absent(tested: UnderTest, options: Options) -> Iterator[Finding]:
     """A parameter without a gradient keeps its value and state, at the first step and later."""
     pieces = generic_pieces(tested.needs, tested.seed)
     for when in (0, 3):
@@ -64,12 +65,13 @@ def _absent(tested: Tested, options: Options) -> Iterator[Finding]:
         yield _same(tested, options, check, after, before, "the parameter before the step")
 
 
-def _frozen(tested: Tested, options: Options) -> Finding:
+def _frozen(tested: UnderTest, options: Options) -> Finding:
     """Where a gradient was missing, the parameter walks on as if those steps had not been."""
     pieces = generic_pieces(tested.needs, tested.seed)
     walk = tested.walk(options, pieces)
     drive(walk)
-    actual, expected = walk.everything(), {}
+    actual = walk.everything()
+    expected: dict[str, Numbers] = {}
     for piece, left_out in zip(pieces, ((), (1,), (2, 3)), strict=True):
         kept = [step for step in range(STEPS) if step not in left_out]
         present = None if piece.present is None else piece.present[kept]
@@ -78,7 +80,7 @@ def _frozen(tested: Tested, options: Options) -> Finding:
     return _same(tested, options, "frozen and thawed", actual, expected, "a walk without the steps left out")
 
 
-def _groups(tested: Tested, options: Options) -> Finding:
+def _groups(tested: UnderTest, options: Options) -> Finding:
     """Two groups with options of their own walk as two optimizers."""
     pieces = generic_pieces(tested.needs, tested.seed)
     second = dict(tested.sets[-1])
@@ -91,7 +93,7 @@ def _groups(tested: Tested, options: Options) -> Finding:
     return _same(tested, options, "groups keep their options", together, apart, "an optimizer for each group")
 
 
-def _group_option(tested: Tested, options: Options, option: str) -> Finding:
+def _group_option(tested: UnderTest, options: Options, option: str) -> Finding:
     """An option that acts when the optimizer is made is a group's own, too."""
     pieces = generic_pieces(tested.needs, tested.seed)[:2]
     value = 2.0 * float(options.get(option, tested.defaults[option])) + 0.25
@@ -102,7 +104,7 @@ def _group_option(tested: Tested, options: Options, option: str) -> Finding:
     return _same(tested, options, f"{option} by group", together, apart, "an optimizer for each group")
 
 
-def _maximize_by_group(tested: Tested, options: Options) -> Finding:
+def _maximize_by_group(tested: UnderTest, options: Options) -> Finding:
     """`maximize` holds for the group that sets it alone."""
     check = "maximize by group"
     if not tested.has("maximize"):
@@ -115,7 +117,7 @@ def _maximize_by_group(tested: Tested, options: Options) -> Finding:
     return _same(tested, options, check, together, apart, "an optimizer for each group")
 
 
-def _added_group(tested: Tested, options: Options) -> Finding:
+def _added_group(tested: UnderTest, options: Options) -> Finding:
     """A group added on the way walks as with an optimizer of its own."""
     pieces = generic_pieces(tested.needs, tested.seed)
     walk = tested.walk(options, pieces[:1]).advance(2)
@@ -134,7 +136,7 @@ def _added_group(tested: Tested, options: Options) -> Finding:
     return _same(tested, options, "a group added later", walk.everything(), expected, "an optimizer of its own")
 
 
-def _grouped(tested: Tested, first: Options, second: Options) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _grouped(tested: UnderTest, first: Options, second: Options) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return what all groups share (options that have no default), and two groups' own options.
 
     A group that leaves an option out gets the optimizer's default for it, which is the constructor's argument.
@@ -154,7 +156,12 @@ def _of(walk: Walk, piece: Piece) -> dict[str, Numbers]:
 
 
 def _same(
-    tested: Tested, options: Options, check: str, actual: dict[str, Numbers], expected: dict[str, Numbers], oracle: str
+    tested: UnderTest,
+    options: Options,
+    check: str,
+    actual: dict[str, Numbers],
+    expected: dict[str, Numbers],
+    oracle: str,
 ) -> Finding:
     """Compare two sets of named arrays bit by bit, names included."""
     odd = sorted(set(actual) ^ set(expected))

@@ -1,10 +1,10 @@
 """LBFGS, whose steps depend on the loss as well: its two-loop recursion, its line search, and its limits.
 
-Two-loop recursion: J. Nocedal, Updating Quasi-Newton Matrices with Limited Storage (1980), as algorithm 7.4 of J. Nocedal,
-S. Wright, Numerical Optimization (2nd ed.), with H₀ = sᵀy/yᵀy; pairs without positive curvature are left out; the first
-step is scaled by min(1, 1/‖g‖₁), as minFunc does it. With a fixed rate each step is predicted from the gradients the
-optimizer was given and the points it went through, so that errors do not pile up over steps. With a line search, each
-accepted step must satisfy the strong Wolfe conditions with minFunc's c₁ = 1e-4 and c₂ = 0.9.
+Two-loop recursion: J. Nocedal, Updating Quasi-Newton Matrices with Limited Storage (1980), as algorithm 7.4 of J.
+Nocedal, S. Wright, Numerical Optimization (2nd ed.), with H₀ = sᵀy/yᵀy; pairs without positive curvature are left
+out; the first step is scaled by min(1, 1/‖g‖₁), as minFunc does it. With a fixed rate each step is predicted from the
+gradients the optimizer was given and the points it went through, so that errors do not pile up over steps. With a
+line search, each accepted step must satisfy the strong Wolfe conditions with minFunc's c₁ = 1e-4 and c₂ = 0.9.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from harness.optimizers.bounded import FLOAT64_UNIT, Bounded, UndecidedError, bounded
-from harness.optimizers.findings import Entry, Finding, Numbers, compared, equal, finding, holds
+from harness.optimizers.findings import Entry, Numbers, compared, equal, finding, holds
 from harness.optimizers.pieces import quadratic
-from harness.optimizers.tested import Tested
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.walk import Make, Options
-from harness.records import Outcome
+from harness.records import Finding, Outcome
 
 SIZE = 6
 STEPS = 12
@@ -63,7 +63,7 @@ class Descent:
         return torch.tensor(loss, dtype=torch.float64)
 
 
-def lbfgs_findings(tested: Tested) -> Iterator[Finding]:
+def lbfgs_findings(tested: UnderTest) -> Iterator[Finding]:
     """Yield the checks of an LBFGS with PyTorch's options."""
     for options in ({}, {"lr": 0.3}, {"lr": 0.2, "history_size": 2}, {"lr": 0.05, "history_size": 3}):
         yield _two_loop(tested, {**options, "max_iter": 1})
@@ -88,7 +88,7 @@ def rosenbrock(at: Numbers) -> tuple[float, Numbers]:
     return float(100 * bend**2 + (1 - x) ** 2), gradient
 
 
-def _two_loop(tested: Tested, options: dict[str, Any]) -> Finding:
+def _two_loop(tested: UnderTest, options: dict[str, Any]) -> Finding:
     """Predict every step with a fixed rate from the points and gradients before it."""
     start, loss = _problem(tested.seed)
     descent = Descent(tested.make, options, loss, start)
@@ -138,7 +138,7 @@ def two_loop(gradient: Any, pairs: list[tuple[Any, Any]]) -> Any:
     return direction
 
 
-def _iterations(tested: Tested, options: dict[str, Any]) -> Finding:
+def _iterations(tested: UnderTest, options: dict[str, Any]) -> Finding:
     """Three iterations in one step are three steps of one iteration."""
     start, loss = _problem(tested.seed)
     one = Descent(tested.make, {**options, "max_iter": 1}, loss, start)
@@ -151,7 +151,7 @@ def _iterations(tested: Tested, options: dict[str, Any]) -> Finding:
     return equal(tested.labels(options), "iterations per step", pairs, oracle="single iterations")
 
 
-def _wolfe(tested: Tested, options: dict[str, Any]) -> Finding:
+def _wolfe(tested: UnderTest, options: dict[str, Any]) -> Finding:
     """Check the strong Wolfe conditions at every step accepted on Rosenbrock's function."""
     check, labels = "strong Wolfe conditions", tested.labels(options)
     start = np.asarray([-1.2, 1.0])
@@ -179,10 +179,13 @@ def _wolfe(tested: Tested, options: dict[str, Any]) -> Finding:
     return holds(labels, check, enough, f"They hold at all {checked} steps accepted on Rosenbrock's function.")
 
 
-def _limits(tested: Tested) -> Iterator[Finding]:
+def _limits(tested: UnderTest) -> Iterator[Finding]:
     """The limits on iterations, evaluations, gradient and change stop it, and the history is as long as asked for."""
     start, loss = _problem(tested.seed)
-    for options, most in (({"max_iter": 4}, 4), ({"max_iter": 50, "max_eval": 7}, 7), ({"max_iter": 8}, 10)):
+    limits: tuple[tuple[dict[str, Any], int], ...] = (
+        ({"max_iter": 4}, 4), ({"max_iter": 50, "max_eval": 7}, 7), ({"max_iter": 8}, 10)
+    )  # fmt: skip
+    for options, most in limits:
         descent = Descent(tested.make, {"lr": 0.1, **options}, loss, start)
         descent.step()
         fault = f"One step evaluated the loss {len(descent.seen)} times." if len(descent.seen) > most else None

@@ -24,6 +24,7 @@ SETS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     ),
     "Adam": (
         {},
+        {"lr": 2.0},
         {"lr": 0.02, "betas": (0.8, 0.95)},
         {"lr": 0.01, "eps": 1e-3},
         {"lr": 0.01, "weight_decay": 0.02},

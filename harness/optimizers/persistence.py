@@ -18,14 +18,14 @@ import torch
 
 from harness.optimizers.findings import Entry, compared, equal, finding
 from harness.optimizers.pieces import generic_pieces
-from harness.optimizers.tested import Tested
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.walk import Options, Walk
 from harness.records import Finding, Outcome
 
 BEFORE, AFTER = 4, 3
 
 
-def persistence_findings(tested: Tested, options: Options) -> Iterator[Finding]:
+def persistence_findings(tested: UnderTest, options: Options) -> Iterator[Finding]:
     """Yield the round trips through state_dict, torch.save, deepcopy and pickle."""
     for check, carry in (
         ("state_dict round trip", lambda walk: copy.deepcopy(walk.optimizer.state_dict())),
@@ -38,7 +38,9 @@ def persistence_findings(tested: Tested, options: Options) -> Iterator[Finding]:
     yield _left_alone(tested, options)
 
 
-def _resumed(tested: Tested, options: Options, check: str, carry: Callable[[Walk], Any], dtype: torch.dtype) -> Finding:
+def _resumed(
+    tested: UnderTest, options: Options, check: str, carry: Callable[[Walk], Any], dtype: torch.dtype
+) -> Finding:
     """Load a state into an optimizer that has walked elsewhere, and walk on with both."""
     labels, pieces = tested.labels(options), generic_pieces(tested.needs, tested.seed, dtype=dtype)
     walk = tested.walk(options, pieces).advance(BEFORE)
@@ -56,7 +58,7 @@ def _resumed(tested: Tested, options: Options, check: str, carry: Callable[[Walk
     return replace(found, dtype=str(dtype).removeprefix("torch."))
 
 
-def _copied(tested: Tested, options: Options, check: str, carry: Callable[[Any], Any]) -> Finding:
+def _copied(tested: UnderTest, options: Options, check: str, carry: Callable[[Any], Any]) -> Finding:
     """Copy an optimizer together with its parameters, and walk on with both."""
     labels, pieces = tested.labels(options), generic_pieces(tested.needs, tested.seed)
     walk = tested.walk(options, pieces).advance(BEFORE)
@@ -76,7 +78,7 @@ def _copied(tested: Tested, options: Options, check: str, carry: Callable[[Any],
         return finding(labels, check, Outcome.FAIL, message)
 
 
-def _walk_on(tested: Tested, options: Options, check: str, walk: Walk, other: Walk) -> Finding:
+def _walk_on(tested: UnderTest, options: Options, check: str, walk: Walk, other: Walk) -> Finding:
     """Take further steps with both and compare everything bit by bit."""
     walk.advance(AFTER)
     other.advance(AFTER)
@@ -89,7 +91,7 @@ def _walk_on(tested: Tested, options: Options, check: str, walk: Walk, other: Wa
     return equal(tested.labels(options), check, pairs, oracle="the optimizer that was not stopped")
 
 
-def _left_alone(tested: Tested, options: Options) -> Finding:
+def _left_alone(tested: UnderTest, options: Options) -> Finding:
     """Taking a state_dict must not change the optimizer it is taken of."""
     pieces = generic_pieces(tested.needs, tested.seed)
     walk, watched = (tested.walk(options, pieces).advance(BEFORE) for _ in range(2))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from harness.optimizers.findings import Numbers
 from harness.optimizers.needs import Needs
@@ -32,7 +33,8 @@ def ruled_pieces(needs: Needs, steps: int, seed: int, dtype: torch.dtype = torch
     noise = np.random.default_rng((seed, 1))
     shape = (2, 3) if needs.matrices or needs.sparse else (6,)
     fixed = Piece(
-        name="fixed", start=noise.standard_normal((3, 4)) * (1.0 if dtype == torch.float64 else 1e-3), tilts=_tilts(noise, steps, (3, 4)), dtype=dtype,
+        name="fixed", start=noise.standard_normal((3, 4)) * (1.0 if dtype == torch.float64 else 1e-3),
+        tilts=_tilts(noise, steps, (3, 4)), dtype=dtype,
         present=_present(noise, steps, 3) if needs.sparse else None,
     )  # fmt: skip
     return [fixed, quadratic(noise, shape, dtype, _present(noise, steps, 2) if needs.sparse else None)]
@@ -41,9 +43,8 @@ def ruled_pieces(needs: Needs, steps: int, seed: int, dtype: torch.dtype = torch
 def generic_pieces(needs: Needs, seed: int, steps: int = 10, dtype: torch.dtype = torch.float64) -> list[Piece]:
     """Return three independent parameters with elementwise fields, in the shapes the optimizer can take."""
     noise = np.random.default_rng((seed, 2))
-    shapes: Sequence[tuple[int, ...]] = (
-        ((3, 4), (2, 3), (4, 2)) if needs.matrices or needs.sparse else ((3, 4), (5,), (2, 2))
-    )
+    between: tuple[int, ...] = (2, 3) if needs.matrices or needs.sparse else (5,)
+    shapes: Sequence[tuple[int, ...]] = ((3, 4), between, (3, 4))  # two alike, so that what they share shows
     return [
         Piece(
             name=name,
@@ -88,9 +89,8 @@ def _tilts(noise: np.random.Generator, steps: int, shape: tuple[int, ...]) -> Nu
     return drawn
 
 
-def _present(noise: np.random.Generator, steps: int, rows: int) -> Numbers:
+def _present(noise: np.random.Generator, steps: int, rows: int) -> NDArray[np.bool_]:
     """Return which rows a sparse gradient holds, (steps, rows); at least one at every step."""
     present = noise.uniform(size=(steps, rows)) < 0.6
     present[np.arange(steps), noise.integers(0, rows, steps)] = True
-    kept: Numbers = present
-    return kept
+    return present

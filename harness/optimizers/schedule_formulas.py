@@ -73,7 +73,8 @@ def _one_cycle(start: float, top: float, end: float, total: int, warm: float, *,
     return rate
 
 
-def _constant(factor: float, total: int) -> Formula:
+def constant(factor: float, total: int) -> Formula:
+    """Return a rate scaled by `factor` for `total` steps."""
     return lambda k: RATE * (factor if k < total else 1.0)
 
 
@@ -86,8 +87,8 @@ def _milestones(gamma: float, *at: int) -> Formula:
 
 
 SCHEDULES: Mapping[str, tuple[Schedule, ...]] = {
-    "ConstantLR": (Schedule(arguments={"factor": 0.3, "total_iters": 4}, rate=_constant(0.3, 4)),
-                   Schedule(arguments={}, rate=_constant(1 / 3, 5))),
+    "ConstantLR": (Schedule(arguments={"factor": 0.3, "total_iters": 4}, rate=constant(0.3, 4)),
+                   Schedule(arguments={}, rate=constant(1 / 3, 5))),
     "CosineAnnealingLR": (
         Schedule(arguments={"T_max": 10, "eta_min": 0.05}, rate=lambda k: _cosine(0.05, RATE, k / 10)),
         Schedule(arguments={"T_max": 40}, rate=lambda k: _cosine(0.0, RATE, k / 40)),

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch.optim import lr_scheduler
 
-from harness.optimizers.findings import Entry, Finding, Labels, compared, equal, finding
-from harness.optimizers.schedule_formulas import RATE, SCHEDULES, Schedule, _constant
-from harness.records import Outcome
+from harness.optimizers.findings import Entry, Labels, compared, equal, finding
+from harness.optimizers.schedule_formulas import RATE, SCHEDULES, Schedule, constant
+from harness.records import Finding, Outcome
 
 STEPS = 24
 BEFORE = 9
@@ -56,7 +56,7 @@ def scheduler_findings(
         steps: how many steps to compare.
     """
     made = make or scheduler_classes()[name]
-    schedules = SCHEDULES.get(name) or composed(name, made)
+    schedules = SCHEDULES.get(name) or composed(name)
     if not schedules:
         message = "no closed form is known"
         yield finding(labels, "closed form", Outcome.INCONCLUSIVE, message)
@@ -66,26 +66,17 @@ def scheduler_findings(
             seed=labels.seed, command=labels.command, options=_text(schedule), device=labels.device
         )  # fmt: skip
         yield _closed_form(name, made, schedule, told, steps)
-        yield from _resumed(name, made, schedule, told)
+        yield from _resumed(made, schedule, told)
         yield _groups(name, made, schedule, told)
 
 
-def composed(name: str, make: Callable[..., Any]) -> tuple[Schedule, ...]:
+def composed(name: str) -> tuple[Schedule, ...]:
     """Return the schedules of schedulers that are made of others, or follow a metric."""
     if name == "ChainedScheduler":
-        build = lambda optimizer: [
-            lr_scheduler.ConstantLR(optimizer, 0.5, 3),
-            lr_scheduler.ExponentialLR(optimizer, 0.9),
-        ]
-        rate = lambda k: _constant(0.5, 3)(k) * 0.9**k
-        return (Schedule(arguments={"schedulers": build}, rate=rate),)
+        return (Schedule(arguments={"schedulers": _pair(3)}, rate=lambda k: constant(0.5, 3)(k) * 0.9**k),)
     if name == "SequentialLR":
-        build = lambda optimizer: [
-            lr_scheduler.ConstantLR(optimizer, 0.5, 99),
-            lr_scheduler.ExponentialLR(optimizer, 0.9),
-        ]
-        rate = lambda k: RATE * (0.5 if k < 6 else 0.9 ** (k - 6))
-        return (Schedule(arguments={"schedulers": build, "milestones": [6]}, rate=rate),)
+        arguments = {"schedulers": _pair(99), "milestones": [6]}
+        return (Schedule(arguments=arguments, rate=lambda k: RATE * (0.5 if k < 6 else 0.9 ** (k - 6))),)
     if name == "ReduceLROnPlateau":
         return (
             Schedule(arguments={"factor": 0.5, "patience": 2}, rate=_plateau(0.5, 2, 1e-4, 0, 0.0)),
@@ -95,6 +86,13 @@ def composed(name: str, make: Callable[..., Any]) -> tuple[Schedule, ...]:
             ),
         )
     return ()
+
+
+def _pair(steps: int) -> Callable[[Any], list[Any]]:
+    """Return what makes the two schedulers that others are made of here: half the rate for some steps, and 0.9ᵏ."""
+    return lambda optimizer: [
+        lr_scheduler.ConstantLR(optimizer, 0.5, steps), lr_scheduler.ExponentialLR(optimizer, 0.9)
+    ]  # fmt: skip
 
 
 def _plateau(factor: float, patience: int, threshold: float, cooldown: int, least: float) -> Callable[[int], float]:
@@ -134,7 +132,7 @@ def _closed_form(name: str, make: Callable[..., Any], schedule: Schedule, labels
     return compared(labels, "closed form", entries, oracle="the closed form", bar_origin=ORIGIN, independent=True)
 
 
-def _resumed(name: str, make: Callable[..., Any], schedule: Schedule, labels: Labels) -> Iterator[Finding]:
+def _resumed(make: Callable[..., Any], schedule: Schedule, labels: Labels) -> Iterator[Finding]:
     """A scheduler whose state was stored and loaded goes on bit by bit, together with its optimizer."""
     for check, carry in (("state_dict round trip", copy.deepcopy), ("torch.save and load", _stored)):
         optimizer, scheduler = _started(make, schedule)

@@ -11,17 +11,19 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from harness.optimizers.findings import Finding, Numbers, equal, finding, holds
+from harness.optimizers.catalogue import optimizer_classes
+from harness.optimizers.findings import Numbers, equal, finding, holds
 from harness.optimizers.pieces import generic_pieces
-from harness.optimizers.tested import Tested
 from harness.optimizers.tolerance import reference
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.walk import Options, Piece, Walk
-from harness.records import Outcome
+from harness.records import Finding, Outcome
 
 STEPS = 5
+Named = Mapping[str, Numbers]
 
 
-def tensor_findings(tested: Tested, options: Options) -> Iterator[Finding]:
+def tensor_findings(tested: UnderTest, options: Options) -> Iterator[Finding]:
     """Yield that size, layout, dtype and complex numbers change nothing they should not."""
     for check, of in (
         ("zero-size parameter", _zero_size),
@@ -40,7 +42,7 @@ def tensor_findings(tested: Tested, options: Options) -> Iterator[Finding]:
     yield _state_precision(tested, options)
 
 
-def _zero_size(tested: Tested, options: Options, check: str) -> Finding:
+def _zero_size(tested: UnderTest, options: Options, check: str) -> Finding:
     """A parameter without entries changes nothing about the others."""
     pieces = generic_pieces(tested.needs, tested.seed)
     shape = (0, 3) if tested.needs.matrices or tested.needs.sparse else (0,)
@@ -51,7 +53,7 @@ def _zero_size(tested: Tested, options: Options, check: str) -> Finding:
     return _same(tested, options, check, actual, expected, "the optimizer without it")
 
 
-def _scalar(tested: Tested, options: Options, check: str) -> Finding:
+def _scalar(tested: UnderTest, options: Options, check: str) -> Finding:
     """A number and a vector of one entry walk alike."""
     if tested.needs.matrices or tested.needs.sparse:
         return finding(tested.labels(options), check, Outcome.SKIPPED, "It wants matrices or sparse gradients.")
@@ -66,7 +68,7 @@ def _scalar(tested: Tested, options: Options, check: str) -> Finding:
     return _same(tested, options, check, flat, expected, "a vector of one entry")
 
 
-def _strided(tested: Tested, options: Options, check: str) -> Finding:
+def _strided(tested: UnderTest, options: Options, check: str) -> Finding:
     """Transposed views of memory walk as contiguous parameters do."""
     if tested.needs.sparse:
         return finding(tested.labels(options), check, Outcome.SKIPPED, "Sparse gradients have no strides.")
@@ -77,13 +79,13 @@ def _strided(tested: Tested, options: Options, check: str) -> Finding:
     return expected.against(actual, labels, check, oracle="the contiguous parameters", dtype="float64")
 
 
-def _complex(tested: Tested, options: Options, check: str) -> Finding:
+def _complex(tested: UnderTest, options: Options, check: str) -> Finding:
     """Complex parameters walk as pairs of real ones, which is how PyTorch's elementwise optimizers document them."""
     labels = tested.labels(options)
     if tested.needs.matrices or tested.needs.sparse or tested.needs.closure:
         return finding(labels, check, Outcome.SKIPPED, "It wants matrices, sparse gradients or real parameters.")
-    if tested.name == "Adafactor":
-        return finding(labels, check, Outcome.SKIPPED, "It does not support complex parameters.")
+    if tested.name == "Adafactor" or optimizer_classes().get(tested.name) is not tested.make:
+        return finding(labels, check, Outcome.SKIPPED, "It does not promise to take complex parameters.")
     noise = np.random.default_rng((tested.seed, 5))
     start, tilts = noise.standard_normal((4, 2)), noise.standard_normal((STEPS, 4, 2))
     piece = Piece(name="p", start=start, tilts=tilts)
@@ -97,7 +99,7 @@ def _complex(tested: Tested, options: Options, check: str) -> Finding:
     return expected.against(walk.everything(), labels, check, oracle="its real and imaginary parts", dtype="complex128")
 
 
-def _state_precision(tested: Tested, options: Options) -> Finding:
+def _state_precision(tested: UnderTest, options: Options) -> Finding:
     """State that stands for entries of a parameter is held at its precision at least, and steps are in place."""
     for dtype in (torch.float64, torch.float32):
         pieces = generic_pieces(tested.needs, tested.seed, dtype=dtype)
@@ -116,9 +118,9 @@ def _coarse(walk: Walk, dtype: torch.dtype) -> str | None:
         if not isinstance(state, Mapping):
             continue
         for name, value in state.items():
-            if isinstance(value, torch.Tensor) and value.ndim and value.is_floating_point():
-                if torch.finfo(value.dtype).eps > torch.finfo(dtype).eps:
-                    return f"The state {name!r} of a {dtype} parameter is held in {value.dtype}."
+            counts = isinstance(value, torch.Tensor) and value.ndim and value.is_floating_point()
+            if counts and torch.finfo(value.dtype).eps > torch.finfo(dtype).eps:
+                return f"The state {name!r} of a {dtype} parameter is held in {value.dtype}."
     return None
 
 
@@ -139,7 +141,12 @@ def _advance(walk: Walk) -> None:
 
 
 def _same(
-    tested: Tested, options: Options, check: str, actual: dict[str, Numbers], expected: dict[str, Numbers], oracle: str
+    tested: UnderTest,
+    options: Options,
+    check: str,
+    actual: dict[str, Numbers],
+    expected: dict[str, Numbers],
+    oracle: str,
 ) -> Finding:
-    pairs = [(name, actual[name], expected[name]) for name in expected if name in actual]
+    pairs = [(name, actual.get(name, np.zeros(0)), value) for name, value in expected.items()]
     return equal(tested.labels(options), check, pairs, oracle=oracle)

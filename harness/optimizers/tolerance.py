@@ -2,8 +2,8 @@
 
 A backward stable implementation gives the exact result of inputs that are off by a few units of rounding. So the walk
 is repeated with every start and every gradient off by `UNITS` units, up or down at random, and a number's bar is
-`FACTOR` times the largest change seen, plus `UNITS` units of the largest value it had on the way. (Backward error: N. J.
-Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 1.5; sampled rather than bounded.)
+`FACTOR` times the largest change seen, plus `UNITS` units of the largest value it had on the way. (Backward error:
+N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 1.5; sampled rather than bounded.)
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from harness.optimizers.findings import Entry, Finding, Labels, Numbers, compared
-from harness.optimizers.tested import Tested
+from harness.optimizers.findings import Entry, Labels, Numbers, compared
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.walk import Options, Piece, Walk
+from harness.records import Finding
 
 UNITS = 8
 FACTOR = 8.0
@@ -50,7 +51,7 @@ class Reference:
         return compared(labels, check, entries, oracle=oracle, bar_origin=ORIGIN, dtype=dtype)
 
 
-def reference(tested: Tested, options: Options, pieces: Sequence[Piece], drive: Drive) -> Reference:
+def reference(tested: UnderTest, options: Options, pieces: Sequence[Piece], drive: Drive) -> Reference:
     """Walk, and walk again with perturbations.
 
     Args:
@@ -66,7 +67,7 @@ def reference(tested: Tested, options: Options, pieces: Sequence[Piece], drive: 
     bars = {name: np.zeros(value.shape) for name, value in numbers.items()}
     for member in range(MEMBERS):
         noise = np.random.default_rng((tested.seed, 3, member))
-        # Perturbed in float64 and rounded afterwards, so that in low precision some inputs move by a whole unit or more.
+        # Perturbed in float64 and rounded afterwards: in low precision all inputs move by whole units.
         other = tested.walk(options, pieces, jitter=UNITS * unit, noise=noise)
         drive(other)
         for name, value in other.everything().items():

@@ -21,12 +21,13 @@ import torch
 from harness.optimizers.bounded import Bounded, UndecidedError, UnknownRoundingError, bounded
 from harness.optimizers.findings import Entry, Numbers, compared, finding
 from harness.optimizers.pieces import ruled_pieces
-from harness.optimizers.tested import SWITCHES, Tested
+from harness.optimizers.under_test import SWITCHES, UnderTest
 from harness.optimizers.walk import Options, Piece
 from harness.records import Finding, Outcome
 
 CHECK = "update rule"
 NO_RULE = "no update rule is known"
+HALVED = "update rule, lr halved on the way"
 LOW = (torch.float32, torch.bfloat16)
 SHORT = 10
 """Steps in low precision, where bars grow with each, and of the walks that only change how scalars are held."""
@@ -35,8 +36,8 @@ SCALARS = "update rule, float32 the default dtype"
 ORIGIN = "running error analysis of the rule, times 4"
 
 
-def rule_findings(tested: Tested) -> Iterator[Finding]:
-    """Yield a finding for every option set in float64; for the first and last also with float32 scalars, and lower dtypes.
+def rule_findings(tested: UnderTest) -> Iterator[Finding]:
+    """Yield a finding for every option set in float64; for the first and last also with float32 scalars, and others.
 
     Some optimizers hold scalars of their state in PyTorch's default dtype. All sets are run with float64 as default, so
     that the rule is checked to the last digits there as well.
@@ -49,6 +50,10 @@ def rule_findings(tested: Tested) -> Iterator[Finding]:
             yield _against_rule(tested, options, torch.float64, tested.steps)
     for options in tested.generic_sets:
         yield replace(_against_rule(tested, options, torch.float64, SHORT), check=SCALARS, question=SCALARS)
+        with _default_dtype(torch.float64):
+            yield replace(
+                _against_rule(tested, options, torch.float64, SHORT, halved=True), check=HALVED, question=HALVED
+            )
         for dtype in LOW:
             found = _against_rule(tested, options, dtype, SHORT)
             # What is too coarse to tell here was told in float64.
@@ -66,7 +71,10 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _against_rule(tested: Tested, options: Options, dtype: torch.dtype, steps: int) -> Finding:
+def _against_rule(
+    tested: UnderTest, options: Options, dtype: torch.dtype, steps: int, *, halved: bool = False
+) -> Finding:
+    """Compare a walk with the rule; with `halved`, the learning rate is halved after half of it."""
     labels, name = tested.labels(options), str(dtype).removeprefix("torch.")
     unknown = unknown_option(tested, options)
     if unknown is not None:
@@ -75,7 +83,12 @@ def _against_rule(tested: Tested, options: Options, dtype: torch.dtype, steps: i
     walk = tested.walk(options, pieces)
     before, paths = walk.read(), []
     gradients: list[list[Numbers]] = [[] for _ in pieces]
-    for _ in range(steps):
+    rate = _rate(tested, options) if halved else None
+    if halved and rate is None:
+        return finding(labels, HALVED, Outcome.SKIPPED, "It has no numeric option lr.")
+    for step in range(steps):
+        if rate is not None and step == steps // 2:
+            walk.optimizer.param_groups[0]["lr"] = rate / 2
         walk.step()
         paths.append(walk.read())
         for number, parameter in enumerate(walk.parameters):
@@ -83,7 +96,7 @@ def _against_rule(tested: Tested, options: Options, dtype: torch.dtype, steps: i
     entries: list[Entry] = []
     try:
         for number, piece in enumerate(pieces):
-            expected = expected_path(tested, options, piece, before[number], gradients[number], dtype)
+            expected = expected_path(tested, options, piece, before[number], gradients[number], dtype, rate=rate)
             entries += _entries(piece.name, before[number], [at[number] for at in paths], expected)
     except UndecidedError as reason:
         return finding(labels, CHECK, Outcome.INCONCLUSIVE, f"The rule cannot be bounded here: {reason}.", dtype=name)
@@ -95,7 +108,7 @@ def _against_rule(tested: Tested, options: Options, dtype: torch.dtype, steps: i
     )  # fmt: skip
 
 
-def unknown_option(tested: Tested, options: Options) -> str | None:
+def unknown_option(tested: UnderTest, options: Options) -> str | None:
     """Return an option of a set that the rule does not take, None where there is none."""
     if tested.rule is None:
         return None
@@ -106,9 +119,18 @@ def unknown_option(tested: Tested, options: Options) -> str | None:
 
 
 def expected_path(
-    tested: Tested, options: Options, piece: Piece, start: Numbers, gradients: list[Numbers], dtype: torch.dtype
+    tested: UnderTest,
+    options: Options,
+    piece: Piece,
+    start: Numbers,
+    gradients: list[Numbers],
+    dtype: torch.dtype,
+    *,
+    rate: float | None = None,
 ) -> list[Bounded]:
     """Return the parameter after every step by the rule, with bounds.
+
+    With a `rate`, the rule is given that learning rate as a number that is halved, in place, after half of the steps.
 
     Raises:
         UndecidedError: a branch of the rule depends on rounding.
@@ -121,9 +143,22 @@ def expected_path(
         given = ((_rows(piece, step), one) for step, one in enumerate(given))
     if tested.rule is None:
         return []
+    passed = {name: _wrapped(value) for name, value in _passed(options).items()}
+    if rate is not None:
+        passed["lr"] = bounded(rate)
+    path: list[Bounded] = []
     with np.errstate(all="ignore"):
-        path = tested.rule(Bounded(start, 0.0, unit), given, **{k: _wrapped(v) for k, v in _passed(options).items()})
-        return [bounded(one, unit) for one in path]
+        for one in tested.rule(Bounded(start, 0.0, unit), given, **passed):
+            path.append(bounded(one, unit))
+            if rate is not None and len(path) == len(gradients) // 2:
+                passed["lr"].value = passed["lr"].value / 2
+    return path
+
+
+def _rate(tested: UnderTest, options: Options) -> float | None:
+    """Return the learning rate of an option set, None where there is none that is a number."""
+    rate = options.get("lr", tested.defaults.get("lr"))
+    return float(rate) if isinstance(rate, int | float) else None
 
 
 def _entries(name: str, start: Numbers, actual: list[Numbers], expected: list[Bounded]) -> Iterator[Entry]:

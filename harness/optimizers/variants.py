@@ -1,8 +1,9 @@
 """An optimizer's implementations against each other: for-loop, foreach, fused, capturable, differentiable, compiled.
 
-All of them walk the same way: seven steps, with a gradient of None at the second, a layer frozen at the third and thawed
-at the fifth; parameters and every entry of the state are compared at the end, in float64, float32 and bfloat16, and over
-parameters of mixed dtypes. The for-loop is what the others are held against, having been held against the rule.
+All of them walk the same way: seven steps, with a gradient of None at the second, a layer frozen at the third and
+thawed at the fifth; parameters and every entry of the state are compared at the end, in float64, float32 and
+bfloat16, and over parameters of mixed dtypes. The for-loop is what the others are held against, having been held
+against the rule.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import torch
 
 from harness.optimizers.findings import Labels, finding
 from harness.optimizers.pieces import generic_pieces
-from harness.optimizers.tested import Tested
 from harness.optimizers.tolerance import reference
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.walk import Options, Piece, Walk
 from harness.records import Finding, Outcome
 
@@ -37,14 +38,13 @@ def drive(walk: Walk) -> None:
     """Take the seven steps: the second parameter has no gradient at step 2, the third is frozen at steps 3 and 4."""
     for step in range(1, STEPS + 1):
         frozen = step in FROZEN
-        if len(walk.parameters) > 2:
-            if walk.leaves:
-                walk.parameters[2].requires_grad_(not frozen)
+        if len(walk.parameters) > 2 and walk.leaves:
+            walk.parameters[2].requires_grad_(not frozen)
         absent = ({1} if step == NONE_AT else set()) | ({2} if frozen else set())
         walk.step(frozenset(absent) if len(walk.parameters) > 2 else frozenset())
 
 
-def variant_findings(tested: Tested, options: Options) -> Iterator[Finding]:
+def variant_findings(tested: UnderTest, options: Options) -> Iterator[Finding]:
     """Yield every documented implementation against the for-loop."""
     labels = tested.labels(options)
     chosen = {name: value for name, value in PLAIN.items() if tested.has(name)}
@@ -77,7 +77,7 @@ def variant_findings(tested: Tested, options: Options) -> Iterator[Finding]:
 
 
 def _walked(
-    tested: Tested, options: Options, pieces: list[Piece], labels: Labels, check: str, dtype: str, **changes: Any
+    tested: UnderTest, options: Options, pieces: list[Piece], labels: Labels, check: str, dtype: str, **changes: Any
 ) -> Walk | Finding:
     """Walk with a variant; one that is not for this device or dtype says so, and is skipped with its own words."""
     try:
@@ -117,7 +117,7 @@ def _compiled(step: Any) -> Any:
     return torch.compile(step, fullgraph=False)
 
 
-def _pieces(tested: Tested, dtype: torch.dtype | None) -> list[Piece]:
+def _pieces(tested: UnderTest, dtype: torch.dtype | None) -> list[Piece]:
     """Return three parameters in a dtype; None mixes float64, float32 and bfloat16."""
     pieces = generic_pieces(tested.needs, tested.seed)
     dtypes = [dtype] * len(pieces) if dtype is not None else DTYPES

@@ -22,7 +22,7 @@ from harness.commands import optimizers_command, repeat_command
 from harness.errors import HarnessError
 from harness.optimizers.catalogue import PATH, TAG, NamedOptimizer, optimizer_classes
 from harness.optimizers.closed_forms import closed_form_findings
-from harness.optimizers.contract import contract_findings
+from harness.optimizers.contract import contract_findings, reuse_findings
 from harness.optimizers.deviations import excused
 from harness.optimizers.findings import Labels, finding
 from harness.optimizers.invariances import invariance_findings
@@ -34,7 +34,7 @@ from harness.optimizers.persistence import persistence_findings
 from harness.optimizers.rules import RULES, Rule
 from harness.optimizers.schedulers import scheduler_findings
 from harness.optimizers.tensors import tensor_findings
-from harness.optimizers.tested import Tested
+from harness.optimizers.under_test import UnderTest
 from harness.optimizers.update_rule import rule_findings
 from harness.optimizers.user import UserOptimizer
 from harness.optimizers.variants import variant_findings
@@ -74,16 +74,18 @@ def verify_optimizer(
         A record whose outcome is `pass` when everything held; each finding names the worst number and its bar.
     """
     known = next((one for one, value in optimizer_classes().items() if value is make), None)
-    called = name or known or getattr(make, "__name__", type(make).__name__)
+    called = str(name or known or getattr(make, "__name__", type(make).__name__))
     sets = (options,) if isinstance(options, Mapping) else tuple(options)
-    tested = Tested(
-        name=known or called, make=make, sets=sets or (sets_of(known) if known else ({},)),
-        rule=rule or (RULES.get(known) if known else None), seed=seed, thorough=thorough, device=device, command=command,
+    tested = UnderTest(
+        name=known or f"user's {called}", make=make, sets=sets or (sets_of(known) if known else ({},)),
+        rule=rule or (RULES.get(known) if known else None), seed=seed, thorough=thorough, device=device,
+        command=command,
     )  # fmt: skip
     started = time.perf_counter()
-    found = excused(tested.name, tuple(optimizer_findings(tested)), str(torch.__version__)) if known else None
-    found = found if found is not None else tuple(optimizer_findings(tested))
-    return _record(called, tuple(found), started, command=command, source="" if known is None else _torch())
+    found = tuple(optimizer_findings(tested))
+    if known is not None:
+        found = excused(known, found, str(torch.__version__), complete=not sets)
+    return _record(called, found, started, command=command, source="" if known is None else _torch())
 
 
 def verify_named(one: NamedOptimizer, *, seed: int, thorough: bool = False, device: str = "cpu") -> VerifyRecord:
@@ -119,7 +121,7 @@ def verify_user(one: UserOptimizer, *, trust: Trust, seed: int, device: str = "c
     return replace(made, source=one.source, path=str(one.path), tags=one.tags)
 
 
-def optimizer_findings(tested: Tested) -> Iterator[Finding]:
+def optimizer_findings(tested: UnderTest) -> Iterator[Finding]:
     """Yield the findings of every check, as they come; none of them raises."""
     labels = tested.labels(tested.sets[0])
     try:
@@ -134,7 +136,11 @@ def optimizer_findings(tested: Tested) -> Iterator[Finding]:
     else:
         checks.append(partial(rule_findings, tested))
         checks.append(partial(option_findings, tested))
-    checks += [partial(closed_form_findings, tested), partial(invariance_findings, tested)]
+    checks += [
+        partial(closed_form_findings, tested),
+        partial(invariance_findings, tested),
+        partial(reuse_findings, tested),
+    ]
     for options in tested.generic_sets:
         checks += [
             partial(one, tested, options)

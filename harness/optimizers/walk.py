@@ -83,6 +83,8 @@ class Walk:
     wrap: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     count: int = 0
     evaluations: int = 0
+    reuse: bool = False
+    """Whether gradients are written into the tensor of the step before, as accumulating ones are."""
     leaves: bool = True
     """Whether parameters are leaves of autograd's graph, as they are everywhere but in a differentiable step."""
     parameters: list[Tensor] = field(default_factory=list)
@@ -171,7 +173,10 @@ class Walk:
             tensor = torch.sparse_coo_tensor(rows[None], tensor[rows], tensor.shape, check_invariants=True)
         elif self.strided and tensor.ndim == 2:
             tensor = tensor.T.contiguous().T
-        parameter.grad = tensor
+        if self.reuse and parameter.grad is not None:
+            parameter.grad.copy_(tensor)
+        else:
+            parameter.grad = tensor
 
     def _noise(self, shape: tuple[int, ...]) -> Numbers:
         noise = self.noise if self.noise is not None else np.random.default_rng(0)

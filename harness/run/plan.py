@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -42,7 +42,8 @@ def plan(cases: Sequence[Case], options: RunOptions) -> tuple[Job, ...]:
     cases that declare one.
     """
     devices: tuple[OneDevice, ...] = ("cpu", "cuda") if options.device == "all" else (options.device,)
-    early = [job for case in cases for device in devices for job in _checks(case, device, options)]
+    early = list(_user_optimizers(cases, devices, options))
+    early += [job for case in cases for device in devices for job in _checks(case, device, options)]
     return (*early, *(job for case in cases for job in _benchmarks(case, options)))
 
 
@@ -64,6 +65,17 @@ def plan_optimizers(optimizers: Sequence[NamedOptimizer], options: RunOptions) -
         for one in optimizers
         for device in devices
     )
+
+
+def _user_optimizers(cases: Sequence[Case], devices: tuple[OneDevice, ...], options: RunOptions) -> Iterator[Job]:
+    """Yield the verification of every optimizer that descents name by Python path, once each."""
+    if not {"verify", "converge"} & set(options.kinds):
+        return
+    from harness.optimizers.user import user_optimizers
+
+    for one in user_optimizers(cases):
+        for device in devices:
+            yield Job(name=f"optimizer {one.id}{_on(device, options)}", kind="verify", case=one, device=device)
 
 
 def _checks(case: Case, device: OneDevice, options: RunOptions) -> list[Job]:

@@ -29,6 +29,8 @@ def _optimizers(case: Case) -> Iterator[Problem]:
     """Yield what is wrong with the optimizers a case names."""
     for index, entry in enumerate(case.model.converge):
         place = ("converge", index)
+        if not isinstance(entry.optimizer, str):
+            continue  # Python code of the user's, which only a job may import
         unknown = _unknown(entry.optimizer)
         if entry.optimizer == LEAST_SQUARES and case.model.residuals is None:
             unknown = f"{LEAST_SQUARES} needs `residuals` in the place of `function`; or choose another optimizer"
@@ -54,11 +56,11 @@ def _unknown(name: str) -> str | None:
 
 def _options(place: tuple[str | int, ...], entry: ConvergeModel) -> Iterator[Problem]:
     """Yield options that an optimizer does not take, does not get, or refuses the values of."""
-    wrong = list(option_faults(entry.optimizer, entry.options))
+    wrong = list(option_faults(entry.optimizer_name, entry.options))
     for option, message in wrong:
         yield Problem((*place, "options") if option is None else (*place, "options", option), message, at_key=True)
     if not wrong:
         try:
-            make_optimizer(entry.optimizer, entry.options, [torch.zeros(2, 2, requires_grad=True)])
+            make_optimizer(entry.optimizer_name, entry.options, [torch.zeros(2, 2, requires_grad=True)])
         except UsageError as error:
             yield Problem((*place, "options"), str(error).replace(" on parameters of shape (2, 2)", ""))

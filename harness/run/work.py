@@ -102,7 +102,7 @@ def blank_record(
         return ConvergeRecord(
             job=job.name, case=case.id, title=case.title, source=case.source, path=str(case.path),
             tags=case.tags, outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
-            command=command, run=entry.optimizer, optimizer=entry.optimizer, gradient_source=entry.gradient,
+            command=command, run=entry.optimizer_name, optimizer=entry.optimizer_name, gradient_source=entry.gradient,
             device=job.device, dtype=entry.dtype, seed=options.seed, status="error",
         )  # fmt: skip
     return kind(

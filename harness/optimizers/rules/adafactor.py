@@ -1,7 +1,8 @@
-"""Adafactor: N. Shazeer, M. Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost (ICML 2018), algorithm 4.
+"""Adafactor: N. Shazeer, M. Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost (ICML 2018).
 
-PyTorch's documented deviations: the relative step is min(η, 1/√t); ε₁ is applied to the denominators, not to the squared
-gradient, and is the dtype's machine epsilon unless given; means stand for sums; weight decay is decoupled, by ηλ.
+Algorithm 4. PyTorch's documented deviations: the relative step is min(η, 1/√t); ε₁ is applied to the denominators,
+not to the squared gradient, and is the dtype's machine epsilon unless given; means stand for sums; weight decay is
+decoupled, by ηλ.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Averaged SGD: B. T. Polyak, A. B. Juditsky, Acceleration of Stochastic Approximation by Averaging (1992).
 
-PyTorch documents its options only by name; their meaning is that of L. Bottou's description (Stochastic Gradient Descent
-Tricks, 2012, section 5.3): η_t = η₀/(1 + λη₀t)^α, and θ shrinks by 1 − λη_t. The step t (from 1) uses η_{t−1}. What is
-stepped is θ; the average only stands in the state.
+PyTorch documents its options only by name; their meaning is that of L. Bottou's description (Stochastic Gradient
+Descent Tricks, 2012, section 5.3): η_t = η₀/(1 + λη₀t)^α, and θ shrinks by 1 − λη_t. The step t (from 1) uses
+η_{t−1}. What is stepped is θ; the average only stands in the state.
 """
 
 from __future__ import annotations

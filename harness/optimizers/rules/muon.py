@@ -1,7 +1,7 @@
 """Muon: K. Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024).
 
 The factor "match_rms_adamw" on the learning rate: J. Liu et al., Muon is Scalable for LLM Training (arXiv:2502.16982).
-PyTorch runs the Newton–Schulz iteration in bfloat16 whatever the parameter's dtype; the rule runs it without rounding and
+PyTorch runs the Newton–Schulz iteration in bfloat16 whatever the parameter's dtype; the rule runs it unrounded and
 bounds what bfloat16 may do to it by an ensemble: every product and sum rounded up or down by a whole unit, at random.
 As in the author's published code the velocity is an average, B ← μB + (1−μ)g; PyTorch's documentation leaves out the
 factor, which dividing by the norm takes out again wherever the norm exceeds ε.

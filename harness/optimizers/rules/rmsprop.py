@@ -1,7 +1,7 @@
 """RMSprop: T. Tieleman, G. Hinton, lecture 6.5 of Neural Networks for Machine Learning (2012).
 
-Centred: A. Graves, Generating Sequences With Recurrent Neural Networks (arXiv:1308.0850), equations 38 to 41. PyTorch adds
-ε to the root, not to the radicand, and lets the momentum run over the scaled gradients.
+Centred: A. Graves, Generating Sequences With Recurrent Neural Networks (arXiv:1308.0850), equations 38 to 41. PyTorch
+adds ε to the root, not to the radicand, and lets the momentum run over the scaled gradients.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Adam on the rows that a sparse gradient holds: D. P. Kingma, J. Ba (ICLR 2015), as `torch.optim.SparseAdam` documents.
+"""Adam on the rows that a sparse gradient holds: D. P. Kingma, J. Ba (ICLR 2015), as PyTorch documents it.
 
 Moments and parameters change only where the gradient has an entry; the bias is corrected by the number of steps taken,
 not by how often an entry was there.

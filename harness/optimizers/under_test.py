@@ -19,7 +19,7 @@ STEPS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class UnderTest:
     """An optimizer under test.
 
     Args:
@@ -80,7 +80,7 @@ class Tested:
             make=self.make, options=options, pieces=pieces, needs=self.needs, **{"device": self.device, **changes}
         )
 
-    def with_make(self, make: Make) -> Tested:
+    def with_make(self, make: Make) -> UnderTest:
         """Return the same test of another way of making it."""
         return replace(self, make=make)
 
