@@ -15,8 +15,10 @@ from torch import Tensor
 
 from harness.case.schema import Stop
 from harness.converge.least_squares import LeastSquares
+from harness.converge.minimum import scales
 from harness.converge.optimizers import Stepper
 from harness.converge.problem import Problem
+from harness.converge.targets import Progress
 from harness.errors import UsageError
 from harness.records import TrajectoryPoint
 
@@ -74,6 +76,14 @@ class Descent:
     """(step, parameters (n,) in float64) at the kept steps."""
     start: Tensor
     final: Tensor
+    progress: Progress
+    """The best loss so far, on the whole data."""
+    hit_evaluations: int | None = None
+    """Gradient evaluations spent before the point it arrived at."""
+    arrived: Tensor | None = None
+    """Parameters (n,) at the hit."""
+    moved: float = 0.0
+    """How far the last step moved a parameter (max-norm)."""
 
     @property
     def final_error(self) -> float | None:
@@ -84,6 +94,14 @@ class Descent:
     def best_error(self) -> float | None:
         """Smallest finite distance of any step, None where unknown."""
         return min((error for error in self.errors if math.isfinite(error)), default=None)
+
+    @property
+    def worst_after(self) -> tuple[int, float] | None:
+        """(step, distance) where it was furthest off after its hit; None without a hit or a known minimum."""
+        if self.hit is None or not self.errors:
+            return None
+        step = max(range(self.hit, len(self.errors)), key=self.errors.__getitem__)
+        return step, self.errors[step]
 
 
 def kept_steps(total: int, *, dense: int = 80, sparse: int = 110) -> frozenset[int]:
@@ -113,9 +131,9 @@ def descend(problem: Problem, stepper: Stepper, rules: Rules) -> Descent:
     for step in range(rules.steps + 1):
         spent = problem.evaluations
         loss = problem.advance()
-        if watch.see(step, loss) or step == rules.steps:
+        if watch.see(step, loss, spent) or step == rules.steps:
             break
-        _take_step(problem, stepper, loss, closure_needed=closure_needed)
+        _take_step(problem, stepper, loss, watch if closure_needed else None)
     return watch.result(step, spent)
 
 
@@ -127,7 +145,8 @@ def _solve(problem: Problem, solver: LeastSquares, watch: _Watch) -> Descent:
         nonlocal step
         step += 1
         problem.place(flat)
-        return watch.see(step, problem.advance())
+        spent = problem.evaluations
+        return watch.see(step, problem.advance(), spent)
 
     reason = solver.solve(problem.objective(), problem.flat().double().cpu(), seen, most=watch.rules.steps)
     if reason and not watch.reason:
@@ -151,14 +170,24 @@ class _Watch:
         self.diverged_at: int | None = None
         self.losses_above = self.unchanged = 0
         self.first = self.previous = self.last = math.nan
-        self.start = self.flat = problem.flat().double()
+        self.start = self.flat = self.before = problem.flat().double()
+        self.progress = Progress()
+        self.hit_evaluations: int | None = None
+        self.arrived: Tensor | None = None
+        self.step = 0
 
-    def see(self, step: int, loss: Tensor) -> bool:
-        """Look at one step; return whether the descent should end here."""
+    def tried(self, loss: Tensor, spent: int) -> None:
+        """Take note of a point an optimizer tries within its next step, where losses are those of the whole data."""
+        if not self.problem.stochastic:
+            self.progress.note(self.step + 1, spent, float(loss))
+
+    def see(self, step: int, loss: Tensor, spent: int) -> bool:
+        """Look at one step, `spent` gradient evaluations after the start; return whether the descent ends here."""
         flat = self.problem.flat().double()
         self.unchanged = (
             self.unchanged + 1 if step and not self.problem.stochastic and torch.equal(flat, self.flat) else 0
         )
+        self.step, self.before = step, self.flat
         self.flat, self.previous, self.last = flat, self.last, float(loss)
         if step == 0:
             self.first = self.last
@@ -166,8 +195,10 @@ class _Watch:
             self.errors.append(self._distance(flat))
         keep = step in self.kept
         level = self._level(step, keep=keep)
+        if level is not None:
+            self.progress.note(step, spent, level)
         if self.hit is None and level is not None and self._arrived(level):
-            self.hit, keep = step, True
+            self.hit, self.hit_evaluations, self.arrived, keep = step, spent, flat, True
         ended = self._diverged(step) or self._stopped()
         if keep or ended:
             self._keep(step, self.last if level is None else level)
@@ -196,6 +227,10 @@ class _Watch:
             snapshots=tuple((key, self.snapshots[key].cpu()) for key in sorted(self.snapshots)),
             start=self.start.cpu(),
             final=self.flat.cpu(),
+            progress=self.progress,
+            hit_evaluations=self.hit_evaluations,
+            arrived=None if self.arrived is None else self.arrived.cpu(),
+            moved=float(torch.dist(self.flat, self.before, math.inf)),
         )
 
     def _status(self) -> str:
@@ -287,26 +322,27 @@ class _Watch:
             self.snapshots[step] = self.flat
 
 
-def scales(minima: Tensor) -> Tensor:
-    """Return what distances from minimisers (m, n) are relative to: the size of each entry, 1 for a zero."""
-    return torch.where(minima == 0, torch.ones_like(minima), minima.abs())
-
-
 def _needs_closure(stepper: Stepper) -> bool:
     """Return whether the optimizer cannot step without a closure (LBFGS)."""
     parameter = inspect.signature(stepper.step).parameters.get("closure")
     return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
-def _take_step(problem: Problem, stepper: Stepper, loss: Tensor, *, closure_needed: bool) -> None:
-    """Take one step; the closure's first call returns the evaluation already made at this point."""
+def _take_step(problem: Problem, stepper: Stepper, loss: Tensor, watch: _Watch | None) -> None:
+    """Take one step, with a closure where somebody watches it; its first call returns the evaluation made here."""
     evaluated: list[Tensor] = [loss]
 
     def closure() -> Tensor:
-        return evaluated.pop() if evaluated else problem.evaluate()
+        if evaluated:
+            return evaluated.pop()
+        spent = problem.evaluations
+        tried = problem.evaluate()
+        if watch is not None:
+            watch.tried(tried, spent)
+        return tried
 
     try:
-        if closure_needed:
+        if watch is not None:
             stepper.step(closure)
         else:
             stepper.step()  # type: ignore[call-arg]

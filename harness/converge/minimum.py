@@ -40,6 +40,17 @@ class Minimum:
     """given · least_squares · scipy"""
     doubt: str | None = None
 
+    def nearest(self, point: Tensor, *, relative: bool) -> int:
+        """Return the index of the minimiser nearest to a point (n,), by the distance descents are judged by."""
+        scale = scales(self.values) if relative else 1.0
+        distances = ((self.values - point) / scale).abs().amax(dim=1)
+        return int(torch.nan_to_num(distances, nan=torch.inf).argmin())
+
+
+def scales(minima: Tensor) -> Tensor:
+    """Return what distances from minimisers (m, n) are relative to: the size of each entry, 1 for a zero."""
+    return torch.where(minima == 0, torch.ones_like(minima), minima.abs())
+
 
 def find_minimum(problem: Problem, entry: ConvergeModel, *, sizes: Mapping[str, int]) -> Minimum | None:
     """Find and check what the descent should reach; None where the entry names no minimum.

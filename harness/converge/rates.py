@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.converge.bounds import Bound, iteration_bound
 from harness.converge.minimum import constant_hessian
 from harness.converge.objective import HESSIAN_LIMIT, Objective
 from harness.converge.optimizers import GD, Option, hyperparameter
+from harness.converge.regression import EPS, ROUNDINGS, RateFit, fit_rate
 
-EPS = float(np.finfo(np.float64).eps)
 DISAGREEMENT = 0.01
 """Difference between an observed rate and the recurrence's that is worth a word."""
 RECURRENCE_STEPS = 5000
@@ -31,7 +32,8 @@ EXCITED = 1e-12
 class Rates:
     """Rates and bounds of one run; None where they make no sense or cannot be had."""
 
-    observed: float | None = None
+    fit: RateFit | None = None
+    """The observed rate with its interval."""
     theoretical: float | None = None
     curvature: float | None = None
     """λ_max, the largest eigenvalue of the Hessian."""
@@ -42,6 +44,13 @@ class Rates:
     quadratic: bool = False
     expected: float | None = None
     """What the observed rate's own fit reads off the exact recurrence, over as many steps."""
+    steps: Bound | None = None
+    """How many steps theory allows."""
+
+    @property
+    def observed(self) -> float | None:
+        """The observed rate, None where the errors fall along no line."""
+        return None if self.fit is None else self.fit.rate
 
     @property
     def disagree(self) -> bool:
@@ -60,6 +69,7 @@ def rates_of(
     minimum: Tensor | None,
     errors: Sequence[float] = (),
     rounding: float = EPS,
+    within: float | None = None,
 ) -> Rates:
     """Return curvature, bounds and rates.
 
@@ -71,24 +81,28 @@ def rates_of(
         minimum: the minimiser it should reach, (n,); without one the curvature is taken at the start.
         errors: the distance to it at every step, empty where steps saw different data: then there are no rates.
         rounding: the relative rounding of the dtype the descent ran in.
+        within: the distance that counts as arrived; None gives no bound on the steps.
     """
     scale = 1.0 if minimum is None else float(minimum.abs().max())
-    observed = observed_rate(errors, scale=scale, rounding=rounding)
+    fit = fit_rate(errors, scale=scale, rounding=rounding)
     if optimizer not in (GD, "SGD"):
-        return Rates(observed=observed)
+        return Rates(fit=fit)
     place = start if minimum is None else minimum
     largest = objective.largest_curvature(place)
     hessian = constant_hessian(objective, start) if objective.size <= HESSIAN_LIMIT else None
     bound = 2.0 / largest if largest is not None and largest > 0 else None
-    theoretical = expected = None
+    theoretical = expected = steps = None
     if hessian is not None and minimum is not None and errors:
         theoretical = theoretical_rate(optimizer, options, _excited(hessian, start - minimum))
+        followed: list[float] = []
         if theoretical is not None and len(errors) <= RECURRENCE_STEPS:
-            steps = len(errors) - 1
-            followed = recurrence_errors(optimizer, options, hessian, start - minimum, steps)
+            followed = recurrence_errors(optimizer, options, hessian, start - minimum, len(errors) - 1)
             expected = observed_rate(followed, scale=scale, rounding=rounding)
+        if theoretical is not None and within is not None and within > ROUNDINGS * rounding * max(1.0, scale):
+            steps = iteration_bound(errors[0], within, theoretical, followed)
     return Rates(
-        observed=observed,
+        fit=fit,
+        steps=steps,
         theoretical=theoretical,
         expected=expected,
         curvature=largest,
@@ -132,31 +146,9 @@ def stable_rate(optimizer: str, options: Mapping[str, Option], curvature: float)
 
 
 def observed_rate(errors: Sequence[float], *, scale: float = 1.0, rounding: float = EPS) -> float | None:
-    """Fit the linear rate ρ of errors ~ ρᵏ over the later half of the steps before rounding takes over.
-
-    The fitted line goes through the logarithm of the errors' upper envelope, so that the dips of an oscillating descent
-    do not count. None where the errors do not fall along a line: too few steps, too little fall, or R² below 0.95.
-
-    Args:
-        errors: distance to the minimum at every step.
-        scale: size of the minimiser's entries (at least 1 is taken); errors below 1000 roundings of it do not count.
-        rounding: the relative rounding of the run's dtype.
-    """
-    values = np.asarray(errors, dtype=np.float64)
-    floor = 1e3 * rounding * max(1.0, scale)
-    small = np.flatnonzero(~(values > floor))
-    usable = values[: small[0]] if len(small) else values
-    tail = usable[len(usable) // 2 :]
-    if len(tail) < 6 or not np.isfinite(tail).all():
-        return None
-    logs = np.log(np.maximum.accumulate(tail[::-1])[::-1])
-    steps = np.arange(len(logs), dtype=np.float64)
-    slope, offset = np.polyfit(steps, logs, 1)
-    residual = float(np.sum((logs - slope * steps - offset) ** 2))
-    total = float(np.sum((logs - logs.mean()) ** 2))
-    if slope >= 0 or logs[0] - logs[-1] < 1e-3 or residual > 0.05 * total:
-        return None
-    return math.exp(float(slope))
+    """Return the rate of `harness.converge.regression.fit_rate` without its interval."""
+    fit = fit_rate(errors, scale=scale, rounding=rounding)
+    return None if fit is None else fit.rate
 
 
 def recurrence_errors(

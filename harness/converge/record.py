@@ -24,6 +24,8 @@ from harness.converge.optimizers import describe, format_option
 from harness.converge.pictures import contour_of, fit_of, parameter_labels
 from harness.converge.problem import Problem
 from harness.converge.rates import Rates
+from harness.converge.reached import Reached
+from harness.converge.targets import targets
 from harness.converge.verdict import Scores
 from harness.errors import HarnessError, UsageError
 from harness.records import ConvergeRecord, Outcome
@@ -49,9 +51,31 @@ def completed(
         final_error=descent.final_error,
         best_error=descent.best_error,
         observed_rate=rates.observed,
+        observed_rate_low=None if rates.fit is None else rates.fit.low,
+        observed_rate_high=None if rates.fit is None else rates.fit.high,
+        iteration_bound=None if rates.steps is None else rates.steps.rate,
+        exact_steps=None if rates.steps is None else rates.steps.exact,
         theoretical_rate=rates.theoretical,
         learning_rate_bound=rates.bound,
         trajectory=descent.trajectory,
+    )
+
+
+def with_targets(
+    record: ConvergeRecord, descent: Descent, minimum: Minimum | None, found: Reached | None
+) -> ConvergeRecord:
+    """Return the record with the best loss, which minimum was reached, and when each target of the ladder was."""
+    loss = None if found is None else found.loss
+    rounding = float(torch.finfo(getattr(torch, record.dtype)).eps)
+    return replace(
+        record,
+        first_loss=descent.progress.first,
+        best_loss=descent.progress.best,
+        minimum_loss=loss,
+        minimum_index=None if found is None else found.index,
+        minima=0 if minimum is None else len(minimum.values),
+        evaluations_to_tolerance=descent.hit_evaluations,
+        targets=targets(descent.progress, minimum=loss, rounding=rounding),
     )
 
 
@@ -149,13 +173,14 @@ def blank_record(case: Case, entry: int, seed: int, device: str) -> ConvergeReco
         tags=tuple(case.model.tags),
         outcome=Outcome.ERROR,
         message="",
-        run=f"{describe(model.optimizer, model.options)}, {gradient}{relative}",
-        optimizer=model.optimizer,
+        run=f"{describe(model.optimizer_name, model.options)}, {gradient}{relative}",
+        optimizer=model.optimizer_name,
         options=tuple((name, format_option(value)) for name, value in model.options.items()),
         gradient_source=model.gradient,
         device=device,
         dtype=model.dtype,
         seed=seed,
+        entry=entry,
         status="error",
         command=command if device == "cpu" else f"{command} --device {device}",
     )

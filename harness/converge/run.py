@@ -16,15 +16,18 @@ from torch import Tensor
 
 from harness.case.build import build_subject
 from harness.case.case import Case
+from harness.case.python import load_object
 from harness.case.schema import ConvergeModel
 from harness.case.subject import Subject
 from harness.case.trust import Trust
-from harness.converge.descent import Descent, Rules, descend, scales
+from harness.converge.descent import Descent, Rules, descend
+from harness.converge.explain import survey
 from harness.converge.expressions import score
 from harness.converge.minimum import Minimum, find_minimum, tolerance
-from harness.converge.optimizers import check_options, make_optimizer
+from harness.converge.optimizers import GD, Chosen, check_options, make_optimizer
 from harness.converge.problem import Problem, make_problem, problem_sizes
 from harness.converge.rates import Rates, rates_of
+from harness.converge.reached import Reached, reached_minimum
 from harness.converge.record import (
     blank_record,
     completed,
@@ -32,9 +35,10 @@ from harness.converge.record import (
     with_parameters,
     with_pictures,
     with_scores,
+    with_targets,
 )
 from harness.converge.spread import spread
-from harness.converge.verdict import Scores, judge
+from harness.converge.verdict import Scores, Sight, judge
 from harness.records import ConvergeRecord, Outcome
 
 SMALL = 100_000
@@ -62,12 +66,23 @@ def converge_case(
         return (replace(blank, outcome=Outcome.SKIPPED, message="CUDA is not available"),)
     try:
         model = case.model.converge[entry]
-        check_options(model.optimizer, model.options)
+        optimizer = _optimizer(case, model, trust)
+        check_options(optimizer, model.options)
         sizes = problem_sizes(case.sizes, model)
         subject = build_subject(case, trust=trust)
     except Exception as error:  # noqa: BLE001 - the case boundary: whatever a case does wrong ends in its record
         return (failed_record(blank, error),)
-    return converge_subject(subject, model, sizes=sizes, seed=seed, device=device, blank=blank)
+    return converge_subject(
+        subject, model, sizes=sizes, seed=seed, device=device, blank=blank, optimizer=optimizer
+    )  # fmt: skip
+
+
+def _optimizer(case: Case, model: ConvergeModel, trust: Trust) -> Chosen:
+    """Return the optimizer an entry names, its class where it is a user's own."""
+    if isinstance(model.optimizer, str):
+        return model.optimizer
+    found: Chosen = load_object(model.optimizer.python, case, trust)
+    return found
 
 
 def converge_subject(
@@ -78,6 +93,7 @@ def converge_subject(
     seed: int,
     device: str = "cpu",
     blank: ConvergeRecord,
+    optimizer: Chosen | None = None,
 ) -> tuple[ConvergeRecord, ...]:
     """Run a convergence entry on a subject, once per seed.
 
@@ -88,13 +104,15 @@ def converge_subject(
         seed: the first seed.
         device: "cpu" or "cuda".
         blank: a record with everything about the case filled in, to be completed.
+        optimizer: a class of the user's own, where the entry names one; None is the entry's by name.
     """
     records = []
     for count in range(model.seeds):
         start_s = time.perf_counter()
         this = replace(blank, seed=seed + count)
         try:
-            record = _one_seed(subject, model, sizes, this, device=device, pictures=count == 0)
+            chosen = optimizer or model.optimizer_name
+            record = _one_seed(subject, model, sizes, this, optimizer=chosen, device=device, pictures=count == 0)
         except Exception as error:  # noqa: BLE001 - as above
             record = failed_record(this, error)
         records.append(replace(record, duration_s=time.perf_counter() - start_s))
@@ -110,23 +128,27 @@ def _one_seed(
     sizes: Mapping[str, int],
     blank: ConvergeRecord,
     *,
+    optimizer: Chosen,
     device: str,
     pictures: bool,
 ) -> ConvergeRecord:
     """Run one seed from its start to its record."""
     problem = make_problem(subject, model, sizes=sizes, seed=blank.seed, device=device)
     with _few_threads(problem):
-        stepper = make_optimizer(model.optimizer, model.options, problem.parameters.values())
+        stepper = make_optimizer(optimizer, model.options, problem.parameters.values())
         minimum = find_minimum(problem, model, sizes=sizes)
         before = None if model.accuracy is None else score(problem, model.accuracy)
         descent = descend(problem, stepper, _rules(model, minimum))
-        reached = None if minimum is None else _reached(minimum, descent.final, relative=model.digits is not None)
+        found = reached_minimum(problem, minimum, descent, relative=model.digits is not None)
+        reached = None if found is None else found.point
         rates = _rates(problem, model, descent, reached)
         scores = None
         if model.accuracy is not None and before is not None:
             scores = Scores(start=before, final=score(problem, model.accuracy), at_least=model.accuracy.at_least)
-        outcome, message = judge(descent, model, minimum=minimum, rates=rates, scores=scores)
+        sight = _sight(problem, model, descent, found)
+        outcome, message = judge(descent, model, minimum=minimum, rates=rates, scores=scores, sight=sight)
         record = completed(blank, descent, rates, outcome=outcome, message=message)
+        record = with_targets(replace(record, stochastic=problem.stochastic), descent, minimum, found)
         record = with_parameters(record, problem, model, sizes, descent, minimum, reached)
         if scores is not None:
             record = with_scores(record, scores)
@@ -144,22 +166,30 @@ def _rules(model: ConvergeModel, minimum: Minimum | None) -> Rules:
     )
 
 
-def _reached(minimum: Minimum, final: Tensor, *, relative: bool) -> Tensor:
-    """Return the minimum nearest to where the descent ended, (n,)."""
-    scale = scales(minimum.values) if relative else 1.0
-    distances = ((minimum.values - final) / scale).abs().amax(dim=1)
-    return minimum.values[int(torch.nan_to_num(distances, nan=torch.inf).argmin())]
+def _sight(problem: Problem, model: ConvergeModel, descent: Descent, found: Reached | None) -> Sight:
+    """Look around where a descent ended and where it should have, as far as that explains a missed goal."""
+    point = None if found is None else found.point
+    travel = None if point is None else float((point - descent.start).abs().max())
+    loss = None if found is None else found.loss
+    if descent.diverged_at is not None:
+        plain = model.optimizer in (GD, "SGD")
+        bottom = survey(problem.objective(), descent.start if point is None else point, None) if plain else None
+        return Sight(bottom=bottom, travel=travel, minimum_loss=loss)
+    missed = descent.hit is None and (point is not None or model.loss_below is not None)
+    end = survey(problem.objective(), descent.final, point) if missed and not problem.stochastic else None
+    return Sight(end=end, travel=travel, minimum_loss=loss)
 
 
 def _rates(problem: Problem, model: ConvergeModel, descent: Descent, reached: Tensor | None) -> Rates:
     """Return bounds always; rates only where every step saw the same data."""
     return rates_of(
         problem.objective(),
-        optimizer=model.optimizer,
+        optimizer=model.optimizer if isinstance(model.optimizer, str) else "",
         options=model.options,
         start=descent.start,
         minimum=reached,
         errors=() if problem.stochastic else descent.errors,
+        within=None if model.digits is not None else model.within,
         rounding=float(torch.finfo(getattr(torch, model.dtype)).eps),
     )
 

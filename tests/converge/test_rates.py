@@ -16,6 +16,7 @@ from harness.converge.rates import (
     steps_to_go,
     theoretical_rate,
 )
+from harness.converge.regression import RateFit
 
 
 def test_a_geometric_sequence_shows_its_ratio() -> None:
@@ -85,11 +86,15 @@ def test_the_recurrence_is_what_torch_does(options: dict) -> None:
     assert followed == pytest.approx(expected, rel=1e-10, abs=1e-14)
 
 
+def _rates(observed: float) -> Rates:
+    return Rates(fit=RateFit(rate=observed, low=observed, high=observed), expected=0.9)
+
+
 def test_observed_and_expected_rates_may_differ_by_a_hundredth() -> None:
     """Only a difference above 0.01 is a disagreement."""
-    assert not Rates(observed=0.905, expected=0.9).disagree
-    assert Rates(observed=0.92, expected=0.9).disagree
-    assert not Rates(observed=None, expected=0.9).disagree
+    assert not _rates(0.905).disagree
+    assert _rates(0.92).disagree
+    assert not Rates(expected=0.9).disagree
 
 
 def test_steps_to_go_is_a_logarithm() -> None:
