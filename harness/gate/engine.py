@@ -27,6 +27,8 @@ MakePair = Callable[[int], Pair]
 
 NARROW = 0.6
 """A screened row has enough samples when half its interval is at most this share of the margin."""
+NARROW_PAIR = 0.8
+"""The same for a row in one of the pairs of processes that confirm it: their mean is narrower than each of them."""
 CHECK_EVERY = 4
 """Pairs of samples between two looks at the interval's width."""
 STARTS = 3
@@ -110,7 +112,7 @@ class _Timing:
                 if reason:
                     row.first = Measured(reason=reason)
                     continue
-                row.first = self._measure(workload, None, self.options.pairs, self._narrow, count=True)
+                row.first = self._measure(workload, None, partial(self._narrow, NARROW), count=True)
                 reason = f"not timed after this case lost {row.first.reason}" if row.first.lost else ""
                 self._judge(row)
 
@@ -167,9 +169,10 @@ class _Timing:
         ]
 
     def _measure(
-        self, workload: Workload, inner: int | None, most: int, enough: Callable[[PairSamples], bool], *, count: bool
+        self, workload: Workload, inner: int | None, enough: Callable[[PairSamples], bool], *, count: bool
     ) -> Measured:
-        found = self._running().measure(workload, inner=inner, most=most, enough=enough, count=count)
+        pair, most = self._running(), self.options.pairs
+        found = pair.measure(workload, inner=inner, most=most, enough=enough, count=count)
         if found.lost:
             self.close()
         return found
@@ -183,17 +186,17 @@ class _Timing:
             row.screening = screen(row.first.samples, self.options.margin)
 
     def _confirm(self, row: Row) -> None:
-        found = self._measure(row.workload, row.first.inner, self.options.fewest_pairs, lambda _: True, count=False)
+        found = self._measure(row.workload, row.first.inner, partial(self._narrow, NARROW_PAIR), count=False)
         if found.samples is not None:
             row.confirmed.append(found.samples)
 
-    def _narrow(self, samples: PairSamples) -> bool:
-        """Whether a row has samples enough; asks for the width of its interval and for nothing else."""
+    def _narrow(self, share: float, samples: PairSamples) -> bool:
+        """Whether half the interval is at most a share of the margin; its width is asked for and nothing else."""
         count = len(samples.base)
         if count < self.options.fewest_pairs or count % CHECK_EVERY:
             return False
         ratio, margin = screen(samples, self.options.margin).ratio, self.options.margin.relative
-        return ratio is not None and ratio.known and (ratio.high or 0.0) - (ratio.low or 0.0) <= 2 * NARROW * margin
+        return ratio is not None and ratio.known and (ratio.high or 0.0) - (ratio.low or 0.0) <= 2 * share * margin
 
     def _running(self) -> Pair:
         """Return the pair of processes at hand, or start one."""
