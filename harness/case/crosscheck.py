@@ -288,13 +288,20 @@ def _at(path: Path, point: PointModel, scope: _Scope) -> Iterator[Problem]:
             yield from _known((*path, "at", name), name, scope.inputs, "input")
 
 
-def _shaped(path: Path, value: Value, spec: InputModel, scope: _Scope, bound: dict[str, int]) -> Iterator[Problem]:
-    """Problems of a declared value: its expressions, ragged lists, and a shape that is not its input's."""
+def _shaped(
+    path: Path, value: Value, spec: InputModel, scope: _Scope, bound: dict[str, int], *, several: bool = False
+) -> Iterator[Problem]:
+    """Problems of a declared value: its expressions, ragged lists, and a shape that is not its input's.
+
+    With `several`, it may also be a list of values of that shape.
+    """
     shape, problems = _shape(path, value, scope)
     yield from problems
     if shape is None:
         return
     declared = tuple(spec.shape)
+    if several and len(shape) == len(declared) + 1:
+        shape = shape[1:]
     wanted = "a single number" if not declared else f"shape [{', '.join(map(str, declared))}]"
     if len(shape) != len(declared):
         yield Problem(path, f"the value has shape {list(shape)}, but its input is declared as {wanted}")
@@ -407,7 +414,7 @@ def _parameters(path: Path, entry: ConvergeModel, scope: _Scope) -> Iterator[Pro
             if key == "start" and isinstance(value, str) and _is_draw(value):
                 yield from _start_draw(place, value)
             elif spec is not None:
-                yield from _shaped(place, value, spec, scope, {})
+                yield from _shaped(place, value, spec, scope, {}, several=key == "minimum")
 
 
 def _is_draw(text: str) -> bool:

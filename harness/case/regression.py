@@ -18,8 +18,8 @@ from harness.case.nist import NistData, read_nist
 from harness.errors import UsageError
 
 KEY = "nist"
-GIVEN = ("dims", "inputs", "let", "function", "residuals", "points")
-"""Parts of a case that the data file and the model give."""
+GIVEN = ("dims", "inputs", "let", "function", "residuals")
+"""Parts of a case that the data file and the model give; points they give are added to the case's own."""
 
 DIGITS = 6.0
 """Correct digits of every parameter that count as arrived, where the case does not say."""
@@ -54,7 +54,10 @@ def written_out(document: Document, file: Path) -> Document:
         clashes.append(Problem((KEY, "data"), str(error)))
     if clashes:
         return replace(document, problems=[*document.problems, *clashes])
-    return _with_descents({**data, **_parts(found, block)}, document, found)
+    parts = _parts(found, block)
+    own = data.get("points", [])
+    parts["points"] = [*own, *parts["points"]] if isinstance(own, list) else own
+    return _with_descents({**data, **parts}, document, found)
 
 
 def _parts(data: NistData, block: Mapping[str, Any]) -> dict[str, Any]:

@@ -134,8 +134,10 @@ class PerturbEveryOperation(TorchDispatchMode):
                     tensor.mul_(self._factors(tensor, unit))
             return result
         if name in _ELEMENTARY and isinstance(result, Tensor) and result.is_floating_point():
-            # A whole number this small is exact: floor(x) + 1 has no rounding to perturb.
-            whole = (result == result.round()) & (result.abs() <= 1 / unit)
+            # A whole number this small that is made of whole numbers is exact: floor(x) + 1 has no rounding to perturb.
+            whole = (result.abs() <= 1 / unit) & _whole(result)
+            for operand in (*args, *kwargs.values()):
+                whole = whole & _whole(operand)
             return torch.where(whole, result, self._perturbed(result, unit))
         return self._all(result, unit) if isinstance(result, (tuple, list)) else self._perturbed(result, unit)
 
@@ -182,6 +184,13 @@ class PerturbEveryOperation(TorchDispatchMode):
         """Real numbers unit·ξ shaped like a tensor."""
         noise = torch.rand(like.shape, generator=self.generator, dtype=torch.float64)
         return noise.mul_(2 * unit).sub_(unit).to(like.device)
+
+
+def _whole(operand: Any) -> Any:
+    """Say where an operand is a whole number: a mask of a tensor's shape; of what is no number, that it is."""
+    if isinstance(operand, Tensor):
+        return operand == operand.round() if operand.is_floating_point() else not operand.is_complex()
+    return not isinstance(operand, float) or operand.is_integer()
 
 
 def rounding_operator(func: Any, args: tuple[Any, ...]) -> str | None:

@@ -146,3 +146,12 @@ def test_whole_numbers_are_exact() -> None:
         lambda x: table[(x.floor() + 1).long()], x, dtypes=(torch.float64,), generator=torch.Generator().manual_seed(0)
     )
     assert bool((bars[torch.float64] < 1e-11).all())
+
+
+def test_a_whole_number_made_of_others_is_rounded() -> None:
+    """The product of 10⁶ and the float64 nearest 2·10⁻⁶ comes out as 2 by rounding: what is left of 2 has a bar."""
+    x = torch.tensor([1e6, 2e-6], dtype=torch.float64)
+    bars = rounding_bars(
+        lambda x: (x[0] * x[1] - 2)[None], x, dtypes=(torch.float64,), generator=torch.Generator().manual_seed(0)
+    )
+    assert float(bars[torch.float64]) > 1e-16
