@@ -169,7 +169,7 @@ class Walk:
     def _set(self, piece: Piece, parameter: Tensor, gradient: Numbers) -> None:
         tensor = torch.tensor(gradient).to(self.device, parameter.dtype)
         if piece.present is not None:
-            rows = torch.tensor(np.flatnonzero(piece.present[self.count % len(piece.present)]))
+            rows = torch.tensor(np.flatnonzero(piece.present[self.count % len(piece.present)]), device=self.device)
             tensor = torch.sparse_coo_tensor(rows[None], tensor[rows], tensor.shape, check_invariants=True)
         elif self.strided and tensor.ndim == 2:
             tensor = tensor.T.contiguous().T
