@@ -221,9 +221,9 @@ def _failure(expression, a, b):
 
 
 def test_shipped_cases_fit_and_are_checked_fast():
-    """Every shipped case is free of faults of shape, in a second once torch is warm."""
+    """Every shipped case is free of faults of shape, in a hundredth of a second each once torch is warm."""
     cases, faults = read_cases([Path(__file__).parents[2] / "cases"])
     torch.sin(torch.empty(1, device="meta"))  # imports torch._dynamo
     start = time.process_time()
     assert (faults, shape_faults(cases)) == ((), ())
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 0.01 * len(cases)
