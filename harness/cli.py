@@ -155,10 +155,65 @@ def _command(name: str, kinds: tuple[Kind, ...], summary: str) -> Callable[..., 
 
 
 verify = _command("verify", ("verify",), "Is the gradient right? Check every case against independent oracles.")
-converge = _command("converge", ("converge",), "Does descent arrive? Run every convergence entry.")
 power = _command("power", ("power",), "Would the checks notice? Inject every fault into every case, and count.")
 bench = _command("bench", ("benchmark",), "How fast is it? Verify quickly, then time what passed.")
 run_all = _command("run", ("verify", "converge", "benchmark"), "All three, with a short timing pass.")
+
+
+@app.command()
+def converge(
+    paths: Paths = None,
+    *,
+    bless: Annotated[
+        bool, typer.Option("--bless", help="Write the step counts into the baseline, and show what that changes.")
+    ] = False,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Blessed step counts to compare with. (default: where [tool.harness] says, else"
+            " reports/baselines/converge.json)",
+        ),
+    ] = None,
+    keyword: Keyword = None,
+    tag: Tags = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Devices = DeviceName.CPU,
+    strict: Strict = None,
+    json: AsJson = False,
+    jobs: Jobs = None,
+    trust: Trusted = None,
+    timeout: Timeout = None,
+    memory: Memory = 8.0,
+    history: Recorded = None,
+) -> None:
+    """Does descent arrive? Run every convergence entry, and compare its step counts with the blessed ones."""
+    from harness.run.options import RunOptions
+    from harness.run.run import default_directory
+
+    options = RunOptions(
+        kinds=("converge",),
+        keyword=keyword,
+        tags=tuple(tag or ()),
+        out=out or default_directory("converge"),
+        seed=seed,
+        device=device.value,
+        strict=_in_ci() if strict is None else strict,
+        jobs=jobs,
+        trust=tuple(trust or ()),
+        timeout_s=timeout,
+        memory_gib=memory,
+        baseline=baseline,
+        bless=bless,
+        command=shlex.join(["harness", *sys.argv[1:]]),
+    )
+    try:
+        url = _history(history, "converge", has_out=out is not None)
+        code = _go(paths or ["cases"], options, as_json=json, latest=out is None, history=url)
+    except KeyboardInterrupt:  # as above
+        code = ExitCode.INTERRUPTED
+    raise typer.Exit(code)
 
 
 @app.command(name="torch")
@@ -386,12 +441,20 @@ def _fail(error: HarnessError, code: int) -> None:
 
 def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool, history: str | None) -> int:
     """Run, write the report, show the result, and return the exit code."""
+    from harness.run.bless import bless_run
+    from harness.run.blessed import baseline_path
     from harness.run.run import point_latest, run
     from harness.terminal import output_console, print_run, progress
+    from harness.terminal_counts import print_counts
     from harness.terminal_power import print_power
 
+    blessed = None
     with progress() as shown:
-        made = run(paths, options, on_plan=shown.planned, on_record=shown.recorded, on_running=shown.running)
+        plan, record, running = shown.planned, shown.recorded, shown.running
+        if options.bless:
+            made, blessed = bless_run(paths, options, on_plan=plan, on_record=record, on_running=running)
+        else:
+            made = run(paths, options, on_plan=plan, on_record=record, on_running=running)
     directory = options.out
     if directory is not None:
         _write_report(made, directory)
@@ -403,6 +466,8 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool, h
         print_run(made, directory)
         if "power" in options.kinds:
             print_power(made, output_console())
+        if "converge" in options.kinds:
+            print_counts(made, blessed, baseline_path(options.baseline, Path.cwd()), output_console())
     _record(made, history, quiet=as_json)
     return made.footer.exit_code if made.footer is not None else ExitCode.FAILED
 

@@ -158,11 +158,16 @@ def with_scores(record: ConvergeRecord, scores: Scores) -> ConvergeRecord:
     return replace(record, status=status, metric=record.metric + metric)
 
 
+def run_words(model: ConvergeModel) -> str:
+    """Return an entry as shown to people: ``SGD(lr=0.1), analytic gradient``."""
+    gradient = "analytic gradient" if model.gradient == "analytic" else "autograd"
+    relative = ", relative to its start" if model.relative else ""
+    return f"{describe(model.optimizer_name, model.options)}, {gradient}{relative}"
+
+
 def blank_record(case: Case, entry: int, seed: int, device: str) -> ConvergeRecord:
     """Return a record with everything known before the run."""
     model = case.model.converge[entry] if entry < len(case.model.converge) else ConvergeModel()
-    gradient = "analytic gradient" if model.gradient == "analytic" else "autograd"
-    relative = ", relative to its start" if model.relative else ""
     command = repeat_command(case.path, case.id, seed, kind="converge")
     return ConvergeRecord(
         job=f"converge {case.id}[{entry}]",
@@ -173,7 +178,7 @@ def blank_record(case: Case, entry: int, seed: int, device: str) -> ConvergeReco
         tags=tuple(case.model.tags),
         outcome=Outcome.ERROR,
         message="",
-        run=f"{describe(model.optimizer_name, model.options)}, {gradient}{relative}",
+        run=run_words(model),
         optimizer=model.optimizer_name,
         options=tuple((name, format_option(value)) for name, value in model.options.items()),
         gradient_source=model.gradient,

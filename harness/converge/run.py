@@ -24,6 +24,7 @@ from harness.converge.descent import Descent, Rules, descend
 from harness.converge.explain import survey
 from harness.converge.expressions import score
 from harness.converge.minimum import Minimum, find_minimum, tolerance
+from harness.converge.nudge import nudge_start
 from harness.converge.optimizers import GD, Chosen, check_options, make_optimizer
 from harness.converge.problem import Problem, make_problem, problem_sizes
 from harness.converge.rates import Rates, rates_of
@@ -46,7 +47,7 @@ SMALL = 100_000
 
 
 def converge_case(
-    case: Case, entry: int, *, trust: Trust, seed: int, device: str = "cpu"
+    case: Case, entry: int, *, trust: Trust, seed: int, device: str = "cpu", nudge: bool = False
 ) -> tuple[ConvergeRecord, ...]:
     """Run one convergence entry of a case, once per seed.
 
@@ -56,6 +57,7 @@ def converge_case(
         trust: which Python code may run.
         seed: the first seed; the entry's further seeds follow it, one by one.
         device: "cpu" or "cuda".
+        nudge: whether every descent starts a few roundings beside its start.
 
     Returns:
         One record per seed; a single one when the device is missing (skipped) or the case cannot be built (error).
@@ -73,8 +75,8 @@ def converge_case(
     except Exception as error:  # noqa: BLE001 - the case boundary: whatever a case does wrong ends in its record
         return (failed_record(blank, error),)
     return converge_subject(
-        subject, model, sizes=sizes, seed=seed, device=device, blank=blank, optimizer=optimizer
-    )  # fmt: skip
+        subject, model, sizes=sizes, seed=seed, device=device, blank=blank, optimizer=optimizer, nudge=nudge
+    )
 
 
 def _optimizer(case: Case, model: ConvergeModel, trust: Trust) -> Chosen:
@@ -94,6 +96,7 @@ def converge_subject(
     device: str = "cpu",
     blank: ConvergeRecord,
     optimizer: Chosen | None = None,
+    nudge: bool = False,
 ) -> tuple[ConvergeRecord, ...]:
     """Run a convergence entry on a subject, once per seed.
 
@@ -105,6 +108,7 @@ def converge_subject(
         device: "cpu" or "cuda".
         blank: a record with everything about the case filled in, to be completed.
         optimizer: a class of the user's own, where the entry names one; None is the entry's by name.
+        nudge: whether every descent starts a few roundings beside its start.
     """
     records = []
     for count in range(model.seeds):
@@ -112,7 +116,9 @@ def converge_subject(
         this = replace(blank, seed=seed + count)
         try:
             chosen = optimizer or model.optimizer_name
-            record = _one_seed(subject, model, sizes, this, optimizer=chosen, device=device, pictures=count == 0)
+            record = _one_seed(
+                subject, model, sizes, this, optimizer=chosen, device=device, pictures=count == 0, nudge=nudge
+            )
         except Exception as error:  # noqa: BLE001 - as above
             record = failed_record(this, error)
         records.append(replace(record, duration_s=time.perf_counter() - start_s))
@@ -131,9 +137,12 @@ def _one_seed(
     optimizer: Chosen,
     device: str,
     pictures: bool,
+    nudge: bool,
 ) -> ConvergeRecord:
     """Run one seed from its start to its record."""
     problem = make_problem(subject, model, sizes=sizes, seed=blank.seed, device=device)
+    if nudge:
+        nudge_start(problem, blank.seed)
     with _few_threads(problem):
         stepper = make_optimizer(optimizer, model.options, problem.parameters.values())
         minimum = find_minimum(problem, model, sizes=sizes)

@@ -33,6 +33,9 @@ class RunOptions:
         memory_gib: memory a job may take on top of what its worker needs to start; None is no cap.
         quick: whether benchmarks make the short pass.
         effort: how hard verification looks.
+        baseline: file of blessed step counts that descents are compared with; None is the project's.
+        bless: whether this run makes blessed counts: then nothing is compared.
+        nudge: whether every descent starts a few roundings beside its start.
         inline: run jobs in this process, one by one: no time limit, no memory cap, and a crash takes everything down.
         command: the command line, as a person would type it; recorded in the header.
     """
@@ -50,6 +53,9 @@ class RunOptions:
     memory_gib: float | None = 8.0
     quick: bool = False
     effort: Effort = "standard"
+    baseline: Path | None = None
+    bless: bool = False
+    nudge: bool = False
     inline: bool = False
     command: str = "harness.run"
 

@@ -19,6 +19,7 @@ from harness.case.load import choose_cases, read_cases
 from harness.case.trust import Trust
 from harness.errors import CaseFileError, NothingToRunError, UsageError
 from harness.records import CaseRecord, ExitCode, Outcome, Run, RunFooter, RunHeader
+from harness.run.blessed import baseline_for
 from harness.run.environment import environment
 from harness.run.execute import OnRunning, execute, untold, warm_up
 from harness.run.journal import FILE_NAME, Journal
@@ -28,6 +29,7 @@ from harness.run.work import modules_of
 
 OnRecord = Callable[[CaseRecord], None]
 OnPlan = Callable[[tuple[Job, ...]], None]
+Judge = Callable[[tuple[CaseRecord, ...]], tuple[CaseRecord, ...]]
 
 WORKER_OUTPUT = "output.txt"
 """What subjects printed, in the run directory."""
@@ -86,6 +88,7 @@ def run(
         jobs,
         options,
         cases=Path(paths[0]),
+        judge=_judge(jobs, options),
         started=started,
         on_plan=on_plan,
         on_record=on_record,
@@ -98,6 +101,7 @@ def carry_out(
     options: RunOptions,
     *,
     cases: Path | None = None,
+    judge: Judge | None = None,
     started: float,
     on_plan: OnPlan = untold,
     on_record: OnRecord = untold,
@@ -110,6 +114,7 @@ def carry_out(
         jobs: what to do.
         options: how; an interrupt ends it early, as `run` says.
         cases: a case file or folder, whose repository's commit is recorded.
+        judge: compares each job's records with what is known of earlier ones, before they are written down.
         started: when the run began, by `time.perf_counter`.
         on_plan: told the jobs before the first starts.
         on_record: told each record once it is in the journal.
@@ -124,7 +129,7 @@ def carry_out(
         interrupted = False
         try:
             with terminable(), closing(_execute(jobs, options, output, on_running)) as done:
-                for record in done:
+                for record in (one for records in done for one in (records if judge is None else judge(records))):
                     _keep(record, records, journal)
                     on_record(record)
         except KeyboardInterrupt:
@@ -204,6 +209,13 @@ def _planned(paths: Sequence[str | Path], options: RunOptions) -> tuple[Job, ...
     return jobs
 
 
+def _judge(jobs: tuple[Job, ...], options: RunOptions) -> Judge | None:
+    """Return what compares descents with their blessed counts, None where there is none to compare."""
+    if options.bless or options.nudge or not any(job.kind == "converge" for job in jobs):
+        return None
+    return baseline_for(options.baseline, jobs, seed=options.seed, start=Path.cwd()).judged
+
+
 def _header(jobs: tuple[Job, ...], options: RunOptions, cases: Path | None) -> RunHeader:
     now = datetime.now(UTC)
     return RunHeader(
@@ -235,10 +247,9 @@ def _journal(options: RunOptions, header: RunHeader) -> Iterator[Journal | None]
 
 def _execute(
     jobs: tuple[Job, ...], options: RunOptions, output: Path | None, on_running: OnRunning
-) -> Generator[CaseRecord, None, None]:
+) -> Generator[tuple[CaseRecord, ...], None, None]:
     with closing(execute(jobs, options, output=output, on_running=on_running)) as done:
-        for records in done:
-            yield from records
+        yield from done
 
 
 def _keep(record: CaseRecord, records: list[CaseRecord], journal: Journal | None) -> None:

@@ -140,7 +140,9 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
     if job.kind == "converge":
         from harness.converge.run import converge_case
 
-        return converge_case(job.case, job.entry or 0, trust=trust, seed=options.seed, device=job.device)
+        return converge_case(
+            job.case, job.entry or 0, trust=trust, seed=options.seed, device=job.device, nudge=options.nudge
+        )
     from harness.bench.run import benchmark_case
 
     return (
