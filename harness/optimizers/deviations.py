@@ -38,8 +38,8 @@ _LOADED = (
     "float32, comes back as another number, in bfloat16 with eight bits."
 )
 _DIFFERENTIABLE = Deviation(
-    check="^differentiable", dtype="float64|mixed", most=1e-6,
-    reason="With differentiable=True bias corrections are computed from the step counter, a float32 tensor.",
+    check="^differentiable|^compiled", most=1e-6,
+    reason="With differentiable=True, and compiled, bias corrections come from the step counter, a float32 tensor.",
 )  # fmt: skip
 
 DEVIATIONS: Mapping[str, tuple[Deviation, ...]] = {
@@ -67,7 +67,7 @@ DEVIATIONS: Mapping[str, tuple[Deviation, ...]] = {
     "AdamW": (_DIFFERENTIABLE,),
     "LBFGS": (
         Deviation(
-            check="^lr as a tensor", message="old_stps",
+            check="^lr as a tensor",
             reason="A tensor lr is kept as the last step's length: when a scheduler changes it in place, as schedulers "
             "do with tensors, the last curvature pair changes with it.",
         ),
