@@ -69,8 +69,9 @@ class Counts:
 
     @property
     def all(self) -> Mapping[str, tuple[Pair, int]]:
-        """Every count by name, with what the descent had to reach it in."""
-        named = {"steps": (self.steps, self.ran), "evaluations": (self.evaluations, self.spent)}
+        """Every count by name, with what the descent had to reach it in; evaluations where they are not the steps."""
+        named = {"steps": (self.steps, self.ran)}
+        named |= {} if self.evaluations == self.steps else {"evaluations": (self.evaluations, self.spent)}
         return named | {f"target {tau}": (pair, self.ran) for tau, pair in self.targets.items()}
 
 

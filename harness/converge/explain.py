@@ -29,6 +29,8 @@ NEARBY = 0.1
 """A stationary point nearer than this share of the distance to the minimum is another one."""
 DOMINANT = 0.9
 """Share of a direction's length in one parameter from which it is called by that parameter's name."""
+GROWN = 10.0
+"""A recurrence that reaches this many times its start's distance explains a loss that grew."""
 NAMED = 3
 """Parameters up to which a direction is written out."""
 
@@ -213,6 +215,20 @@ def _plain_words(entry: ConvergeModel, rates: Rates, place: Place | None) -> str
     return f"learning rate {rate:g} is below {against}: {_suspect(entry, rates)}"
 
 
+def _suspect(entry: ConvergeModel, rates: Rates) -> str:
+    """Say what to look at when a descent diverged below the bound."""
+    if entry.batches is not None or entry.fresh:
+        return "a single batch may curve more"
+    if not rates.quadratic:
+        return "the loss may curve more elsewhere, or the gradient is wrong"
+    if rates.growth is not None and rates.growth >= GROWN:
+        return (
+            f"momentum lets an error grow before it shrinks, and the exact recurrence, too, reaches {rates.growth:.3g} "
+            "times the start's distance: lower the momentum, or start nearer"
+        )
+    return "suspect the gradient"
+
+
 def bound_formula(entry: ConvergeModel) -> str:
     """Return the formula of the largest stable learning rate of gradient descent or SGD on a quadratic."""
     name = str(entry.optimizer)
@@ -222,10 +238,3 @@ def bound_formula(entry: ConvergeModel) -> str:
         return "(2+2μ)/((1+2μ)·λ_max) of Nesterov's momentum"
     dampened = bool(hyperparameter(name, entry.options, "dampening"))
     return "2(1+μ)/((1−τ)·λ_max) of dampened momentum" if dampened else "2(1+μ)/λ_max of momentum"
-
-
-def _suspect(entry: ConvergeModel, rates: Rates) -> str:
-    """Say what to look at when a descent diverged below the bound."""
-    if entry.batches is not None or entry.fresh:
-        return "a single batch may curve more"
-    return "suspect the gradient" if rates.quadratic else "the loss may curve more elsewhere, or the gradient is wrong"

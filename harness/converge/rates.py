@@ -46,6 +46,8 @@ class Rates:
     """What the observed rate's own fit reads off the exact recurrence, over as many steps."""
     steps: Bound | None = None
     """How many steps theory allows."""
+    growth: float | None = None
+    """How many times the start's distance the exact recurrence grew to, over as many steps."""
 
     @property
     def observed(self) -> float | None:
@@ -91,18 +93,20 @@ def rates_of(
     largest = objective.largest_curvature(place)
     hessian = constant_hessian(objective, start) if objective.size <= HESSIAN_LIMIT else None
     bound = 2.0 / largest if largest is not None and largest > 0 else None
-    theoretical = expected = steps = None
+    theoretical = expected = steps = growth = None
     if hessian is not None and minimum is not None and errors:
         theoretical = theoretical_rate(optimizer, options, _excited(hessian, start - minimum))
         followed: list[float] = []
         if theoretical is not None and len(errors) <= RECURRENCE_STEPS:
             followed = recurrence_errors(optimizer, options, hessian, start - minimum, len(errors) - 1)
             expected = observed_rate(followed, scale=scale, rounding=rounding)
+            growth = max(followed) / followed[0] if followed[0] > 0 else None
         if theoretical is not None and within is not None and within > ROUNDINGS * rounding * max(1.0, scale):
             steps = iteration_bound(errors[0], within, theoretical, followed)
     return Rates(
         fit=fit,
         steps=steps,
+        growth=growth,
         theoretical=theoretical,
         expected=expected,
         curvature=largest,

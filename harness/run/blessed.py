@@ -7,6 +7,7 @@ writes a baseline is `harness.run.bless`.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -41,9 +42,11 @@ class Baseline:
     Args:
         seed: seed of the run.
         lines: by case, entry and seed.
+        option: the file, where the caller named one.
     """
 
     seed: int
+    option: Path | None = None
     lines: Mapping[tuple[str, int, int], Counts]
 
     def judged(self, records: tuple[CaseRecord, ...]) -> tuple[CaseRecord, ...]:
@@ -61,7 +64,8 @@ class Baseline:
         words = difference_words(found, seeds=len(group))
         if not words:
             return replace(first, blessed=found)
-        command = f"{repeat_command(first.path, first.case, self.seed, 'converge')} --bless"
+        named = "" if self.option is None else f" --baseline {shlex.quote(str(self.option))}"
+        command = f"{repeat_command(first.path, first.case, self.seed, 'converge')} --bless{named}"
         other = "" if blessed.run == first.run else f" (of {blessed.run})"
         message = f"{words}{other}: better or worse, have a look, then `{command}`; {first.message}"
         outcome = Outcome.FAIL if first.outcome.severity < Outcome.FAIL.severity else first.outcome
@@ -107,7 +111,7 @@ def baseline_for(option: Path | None, jobs: Sequence[Job], *, seed: int, start: 
             f"Cannot compare: baseline={str(option)!r} does not exist. Name a file that harness converge --bless made."
         )
     cases = {job.case.id: job.case for job in jobs if job.kind == "converge" and isinstance(job.case, Case)}
-    return Baseline(seed=seed, lines=dict(_matches(lines or (), cases.values(), project_root(path))))
+    return Baseline(seed=seed, option=option, lines=dict(_matches(lines or (), cases.values(), project_root(path))))
 
 
 def comparison_words(run: Run, path: Path) -> str | None:
