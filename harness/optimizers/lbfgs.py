@@ -26,6 +26,8 @@ from harness.records import Finding, Outcome
 SIZE = 6
 STEPS = 12
 SEARCHES = 25
+ROUNDINGS = 1024
+"""Units of rounding per step that a rate held otherwise may make of a difference."""
 EVALUATIONS = 50
 """Enough for any line search: one that runs out of evaluations returns the best point it has."""
 ARMIJO, CURVATURE = 1e-4, 0.9
@@ -71,6 +73,7 @@ def lbfgs_findings(tested: UnderTest) -> Iterator[Finding]:
     searching = {"line_search_fn": "strong_wolfe", "max_iter": 1, "max_eval": EVALUATIONS}
     yield _wolfe(tested, searching)
     yield _wolfe(tested, {**searching, "lr": 0.1, "history_size": 3})
+    yield _tensor_rate(tested, {"max_iter": 1})
     yield from _limits(tested)
 
 
@@ -177,6 +180,25 @@ def _wolfe(tested: UnderTest, options: dict[str, Any]) -> Finding:
         before = after
     enough = None if checked >= 5 else f"Only {checked} steps were taken on Rosenbrock's function."
     return holds(labels, check, enough, f"They hold at all {checked} steps accepted on Rosenbrock's function.")
+
+
+def _tensor_rate(tested: UnderTest, options: dict[str, Any]) -> Finding:
+    """A tensor rate that is halved in place after every step is the same as a number that is."""
+    start, loss = _problem(tested.seed)
+    rate = torch.tensor(0.4, dtype=torch.float64)
+    with_number = Descent(tested.make, {**options, "lr": 0.4}, loss, start)
+    with_tensor = Descent(tested.make, {**options, "lr": rate}, loss, start)
+    entries = []
+    for step in range(1, 5):
+        expected, actual = with_number.step(), with_tensor.step()
+        bar = ROUNDINGS * step * FLOAT64_UNIT * float(np.max(np.abs(expected)))
+        entries.append(Entry(name="x", actual=actual, expected=expected, bar=bar, step=step))
+        with_number.optimizer.param_groups[0]["lr"] /= 2
+        rate.mul_(0.5)
+    return compared(
+        tested.labels(options), "lr as a tensor, halved in place", entries, oracle="the same rate as a number",
+        bar_origin=f"{ROUNDINGS} units of rounding per step",
+    )  # fmt: skip
 
 
 def _limits(tested: UnderTest) -> Iterator[Finding]:
