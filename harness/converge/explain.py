@@ -31,6 +31,8 @@ DOMINANT = 0.9
 """Share of a direction's length in one parameter from which it is called by that parameter's name."""
 GROWN = 10.0
 """A recurrence that reaches this many times its start's distance explains a loss that grew."""
+LONG = 2000
+"""Steps after which Adam's bias corrections are taken as done."""
 NAMED = 3
 """Parameters up to which a direction is written out."""
 
@@ -131,18 +133,37 @@ def divergence_words(entry: ConvergeModel, rates: Rates, place: Place | None, tr
 def step_bound(name: str, options: Mapping[str, Option]) -> float | None:
     """Return how far one step can move a parameter, apart from weight decay; None where that is not known.
 
-    Adam and AdamW: η·max(1, (1−β₁)/√(1−β₂)), Adamax: η (Kingma and Ba, "Adam", 2015, sections 2.1 and 7.1);
-    Adagrad: η, since the sum of squares holds the present one; RMSprop: η/√(1−α), for the same reason.
+    Adagrad: η, as its sum of squares holds the present gradient; RMSprop: η/√(1−α), for the same reason. Adam and
+    Adamax set an average of gradients over one of their sizes, which Cauchy and Schwarz (Hölder, for Adamax) bound.
     """
     rate = hyperparameter(name, options, "lr")
+    betas = options.get("betas")
+    first, second = (float(beta) for beta in betas) if isinstance(betas, list | tuple) else (0.9, 0.999)
     if name in ("Adam", "AdamW"):
-        betas = options.get("betas")
-        first, second = (float(beta) for beta in betas) if isinstance(betas, list | tuple) else (0.9, 0.999)
-        return rate * max(1.0, (1 - first) / math.sqrt(1 - second)) if second < 1 else None
+        reach = adam_reach(first, second)
+        return None if reach is None else rate * reach
+    if name == "Adamax":
+        return rate * (1 - first) / (1 - first / second) if first < second else None
     if name == "RMSprop" and not options.get("momentum") and not options.get("centered"):
-        share = float(hyperparameter(name, options, "alpha"))
+        share = hyperparameter(name, options, "alpha")
         return rate / math.sqrt(1 - share) if share < 1 else None
-    return rate if name in ("Adamax", "Adagrad") else None
+    return rate if name == "Adagrad" else None
+
+
+def adam_reach(first: float, second: float) -> float | None:
+    """Return the largest |m̂|/√v̂ of Adam over all gradients and steps; None where it has no bound.
+
+    m_t = (1−β₁)Σβ₁ʲg_{t−j} and v_t = (1−β₂)Σβ₂ʲg²_{t−j} over j < t give |m_t|/√v_t ≤ (1−β₁)/√(1−β₂)·√(Σrʲ) with
+    r = β₁²/β₂; the bias corrections multiply it by √(1−β₂ᵗ)/(1−β₁ᵗ). Kingma and Ba ("Adam", 2015, section 2.1) give
+    the first factor alone, which holds for a single gradient after zeros; several in a row go further.
+    """
+    if not first**2 < second < 1:
+        return None
+    ratio, factor = first**2 / second, (1 - first) / math.sqrt(1 - second)
+    corrected = (
+        math.sqrt((1 - ratio**step) / (1 - ratio) * (1 - second**step)) / (1 - first**step) for step in range(1, LONG)
+    )
+    return factor * max(1 / math.sqrt(1 - ratio), *corrected)
 
 
 def stall_words(entry: ConvergeModel, descent: Descent, place: Place | None, minimum_loss: float | None) -> list[str]:
@@ -158,11 +179,10 @@ def stall_words(entry: ConvergeModel, descent: Descent, place: Place | None, min
     if last is None or last.step != descent.steps:
         return []
     words = [f"at its end the gradient's norm is {last.gradient_norm:.3g} and the last step moved {descent.moved:.3g}"]
-    if descent.moved == 0 and last.gradient_norm > 0 and _lost_to_rounding(entry, descent, last.gradient_norm):
-        return [*words, f"its steps are lost to the rounding of {entry.dtype}"]
-    if place is None or descent.final_error is None:
-        return words
-    return [*words, *_place_words(place, descent.final_error, minimum_loss)]
+    around = _place_words(place, descent.final_error, minimum_loss) if place and descent.final_error else []
+    if around or descent.moved > 0 or not _lost_to_rounding(entry, descent, last.gradient_norm):
+        return [*words, *around]
+    return [*words, f"its steps are lost to the rounding of {entry.dtype}"]
 
 
 def _place_words(place: Place, distance: float, minimum_loss: float | None) -> list[str]:
@@ -183,8 +203,8 @@ def _place_words(place: Place, distance: float, minimum_loss: float | None) -> l
 
 
 def _lost_to_rounding(entry: ConvergeModel, descent: Descent, gradient_norm: float) -> bool:
-    """Return whether a plain step lr·‖∇f‖ is below the spacing of the largest parameter."""
-    if entry.optimizer not in (GD, "SGD"):
+    """Return whether a plain step lr·‖∇f‖ is not zero, but below the spacing of the largest parameter."""
+    if entry.optimizer not in (GD, "SGD") or gradient_norm == 0:
         return False
     step = hyperparameter(str(entry.optimizer), entry.options, "lr") * gradient_norm
     return step <= float(torch.finfo(getattr(torch, entry.dtype)).eps) * float(descent.final.abs().max())

@@ -170,9 +170,9 @@ def _burst_words(descent: Descent, entry: ConvergeModel) -> str:
     if worst is None or not worst[1] > BURST * tolerance(entry):
         return ""
     step, distance = worst
-    if descent.final_error is not None and descent.final_error <= tolerance(entry):
-        return f"; it swung out to a distance of {distance:.3g} at step {step} before it settled"
     settled = min(descent.errors[descent.hit : step], default=distance) <= tolerance(entry) / BURST
+    if not settled and descent.final_error is not None and descent.final_error <= tolerance(entry):
+        return f"; it swung out to a distance of {distance:.3g} at step {step} before it settled"
     why = TAIL if entry.optimizer in TAILED and settled else ""
     last = "" if descent.final_error is None else f", {descent.final_error:.3g} at the end"
     return f"; later it left again (distance {distance:.3g} at step {step}{last}){why}, judged by its first arrival"
