@@ -97,27 +97,35 @@ def bless(paths: Sequence[str | Path], made: Run, nudged: Run, path: Path) -> Bl
     """
     earlier = {line.key: line for line in read_baseline(path) or ()}
     root = project_root(path)
-    twins = {line.key: line for line in _all_counts(nudged, root)}
-    fresh = {line.key: with_twin(line, twins.get(line.key)) for line in _all_counts(made, root)}
+    passed = [counts for group, counts in _all_counts(made, root) if _passed(group) and _any(counts)]
+    twins = {counts.key: counts for _, counts in _all_counts(nudged, root)}
+    fresh = {counts.key: with_twin(counts, twins[counts.key]) for counts in passed if counts.key in twins}
     gone = [line for line in earlier.values() if line.key not in fresh and _is_gone(line, paths, root)]
     lines = {key: line for key, line in {**earlier, **fresh}.items() if line not in gone}
     _write(path, baseline_text(lines.values()))
     changes = [change for key, line in fresh.items() for change in _differences(earlier.get(key), line)]
     changes += [_row(line, "gone", note="the case file has no such entry any more") for line in gone]
+    alone = (counts for counts in passed if counts.key not in twins)
+    changes += [_row(counts, "not blessed", note="the descent beside its start came to no end") for counts in alone]
     changes += _not_blessed(made)
     changed = {(change.case, change.entry, change.seed) for change in changes}
     same = sum((line.case, line.entry, line.seed) not in changed for line in fresh.values())
     return Blessed(path=path, changes=tuple(changes), same=same)
 
 
-def _all_counts(run: Run, root: Path) -> Iterator[Counts]:
-    """Yield the counts of a run's descents that passed and have any."""
+def _all_counts(run: Run, root: Path) -> Iterator[tuple[tuple[ConvergeRecord, ...], Counts]]:
+    """Yield the descents of a run that came to an end, with their counts."""
     for group in groups(run.records):
-        counts = counts_of(group, file=relative(group[0].path, root))
-        if all(r.outcome is Outcome.PASS for r in group) and any(
-            pair[0] is not None for pair, _ in counts.all.values()
-        ):
-            yield counts
+        yield group, counts_of(group, file=relative(group[0].path, root))
+
+
+def _passed(group: tuple[ConvergeRecord, ...]) -> bool:
+    return all(record.outcome is Outcome.PASS for record in group)
+
+
+def _any(counts: Counts) -> bool:
+    """Return whether anything was reached that could be counted."""
+    return any(pair[0] is not None for pair, _ in counts.all.values())
 
 
 def _is_gone(line: Counts, paths: Sequence[str | Path], root: Path) -> bool:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.case.operators import Operator
-from harness.commands import optimizers_command, repeat_command, sweep_command
+from harness.commands import optimizers_command, rates_command, repeat_command, sweep_command
 from harness.optimizers.catalogue import NamedOptimizer
 from harness.optimizers.user import UserOptimizer
-from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Outcome, VerifyRecord
+from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Outcome, SweepRecord, VerifyRecord
 from harness.run.options import Kind, RunOptions
 from harness.run.plan import Job
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PARTS: dict[Kind, str] = {
     "verify": "harness.verify.check",
     "converge": "harness.converge.run",
+    "sweep": "harness.converge.sweep",
     "power": "harness.verify.check",
     "benchmark": "harness.bench.run",
 }
@@ -99,11 +100,18 @@ def blank_record(
         raise ValueError(f"Cannot make a record: operators and optimizers have no {job.kind} jobs. Plan verification.")
     else:
         entry = case.model.converge[job.entry or 0]
+        if job.kind == "sweep":
+            return SweepRecord(
+                job=job.name, case=case.id, title=case.title, source=case.source, path=str(case.path),
+                tags=case.tags, outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
+                command=command, run=entry.optimizer_name, optimizer=entry.optimizer_name, device=job.device,
+                dtype=entry.dtype, entry=job.entry or 0,
+            )  # fmt: skip
         return ConvergeRecord(
             job=job.name, case=case.id, title=case.title, source=case.source, path=str(case.path),
             tags=case.tags, outcome=outcome, message=message, duration_s=duration_s, traceback=traceback,
             command=command, run=entry.optimizer_name, optimizer=entry.optimizer_name, gradient_source=entry.gradient,
-            device=job.device, dtype=entry.dtype, seed=options.seed, status="error",
+            device=job.device, dtype=entry.dtype, seed=options.seed, status="error", entry=job.entry,
         )  # fmt: skip
     return kind(
         job=job.name, case=case.id, title=case.title, source=case.source, path=str(case.path),
@@ -143,6 +151,15 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
         return converge_case(
             job.case, job.entry or 0, trust=trust, seed=options.seed, device=job.device, nudge=options.nudge
         )
+    if job.kind == "sweep":
+        from harness.converge.sweep import sweep_case
+
+        return (
+            sweep_case(
+                job.case, job.entry or 0, trust=trust, seed=options.seed, device=job.device, grid=options.grid,
+                seeds=options.seeds,
+            ),
+        )  # fmt: skip
     from harness.bench.run import benchmark_case
 
     return (
@@ -166,6 +183,9 @@ def _command(job: Job, options: RunOptions) -> str:
         return optimizers_command(one.id, options.seed, device=job.device, thorough=options.effort == "thorough")
     if isinstance(one, UserOptimizer):
         return repeat_command(one.path, one.case.id, options.seed, "converge")
+    if job.kind == "sweep":
+        grid = None if options.grid is None else str(options.grid)
+        return rates_command(one.path, one.id, options.seed, grid=grid, seeds=options.seeds, device=job.device)
     return repeat_command(one.path, one.id, options.seed, job.kind)
 
 
