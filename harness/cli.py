@@ -48,6 +48,12 @@ class DeviceName(StrEnum):
     ALL = "all"
 
 
+class SweepName(StrEnum):
+    """Values of --sweep."""
+
+    LR = "lr"
+
+
 class EffortName(StrEnum):
     """Values of --effort."""
 
@@ -175,6 +181,19 @@ def converge(
             " reports/baselines/converge.json)",
         ),
     ] = None,
+    sweep: Annotated[
+        SweepName | None,
+        typer.Option(metavar="lr", help="Instead: run every entry at each of many learning rates. Which work?"),
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW:HIGH:COUNT", help="Learning rates of a sweep, evenly spaced in their logarithm. (default: 36)"
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Seeds of a sweep, per rate. (default: the entry's)")
+    ] = None,
     keyword: Keyword = None,
     tag: Tags = None,
     out: Out = None,
@@ -189,11 +208,12 @@ def converge(
     history: Recorded = None,
 ) -> None:
     """Does descent arrive? Run every convergence entry, and compare its step counts with the blessed ones."""
+    from harness.converge.grid import sweep_grid
     from harness.run.options import RunOptions
     from harness.run.run import default_directory
 
     options = RunOptions(
-        kinds=("converge",),
+        kinds=("converge",) if sweep is None else ("sweep",),
         keyword=keyword,
         tags=tuple(tag or ()),
         out=out or default_directory("converge"),
@@ -206,6 +226,8 @@ def converge(
         memory_gib=memory,
         baseline=baseline,
         bless=bless,
+        grid=sweep_grid(grid, seeds, sweeps=sweep is not None, bless=bless),
+        seeds=seeds,
         command=shlex.join(["harness", *sys.argv[1:]]),
     )
     try:
@@ -447,6 +469,7 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool, h
     from harness.terminal import output_console, print_run, progress
     from harness.terminal_counts import print_counts
     from harness.terminal_power import print_power
+    from harness.terminal_rates import print_sweeps
 
     blessed = None
     with progress() as shown:
@@ -466,6 +489,8 @@ def _go(paths: list[str], options: RunOptions, *, as_json: bool, latest: bool, h
         print_run(made, directory)
         if "power" in options.kinds:
             print_power(made, output_console())
+        if "sweep" in options.kinds:
+            print_sweeps(made, output_console())
         if "converge" in options.kinds:
             print_counts(made, blessed, baseline_path(options.baseline, Path.cwd()), output_console())
     _record(made, history, quiet=as_json)

@@ -33,6 +33,26 @@ def repeat_command(path: str | Path, case_id: str, seed: int, kind: str = "verif
     return shlex.join(["harness", SUBCOMMANDS[kind], str(path), "-k", case_id, "--seed", str(seed)])
 
 
+def rates_command(
+    path: str | Path, case_id: str, seed: int, *, grid: str | None = None, seeds: int | None = None, device: str = "cpu"
+) -> str:
+    """Return the command that repeats a sweep over learning rates.
+
+    Args:
+        path: the case file.
+        case_id: the case's id, used as the `-k` expression.
+        seed: the run's seed.
+        grid: as ``--grid`` takes it; None is the optimizer's own.
+        seeds: how many seeds; None is as many as the entry says.
+        device: where it ran.
+    """
+    words = ["harness", "converge", str(path), "-k", case_id, "--seed", str(seed), "--sweep", "lr"]
+    words += [] if grid is None else ["--grid", grid]
+    words += [] if seeds is None else ["--seeds", str(seeds)]
+    words += [] if device == "cpu" else ["--device", device]
+    return shlex.join(words)
+
+
 def sweep_command(
     operator: str, seed: int, *, dtype: str = "float64", samples: int | None = None, device: str = "cpu"
 ) -> str:

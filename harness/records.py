@@ -393,6 +393,78 @@ class ConvergeRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweptRate:
+    """What one learning rate did, seed by seed."""
+
+    rate: float
+    status: Literal["works", "diverges", "censored"]
+    """works: every seed arrived · diverges: some seed diverged · censored: some seed would have needed more steps."""
+    steps: tuple[int | None, ...]
+    """Steps to arrival, by seed; None where it did not arrive: more than were tried, if ever."""
+    losses: tuple[float | None, ...]
+    """Loss where it ended, by seed; None where it is not finite."""
+    diverged: int = 0
+    """Seeds that diverged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basin:
+    """The largest unbroken run of rates at which every seed arrived, with the best rate in it.
+
+    `decades` is log₁₀(high/low), 0 for a single rate. An open end is an end of the grid: the basin may go on.
+    """
+
+    low: float
+    high: float
+    decades: float
+    count: int
+    """Rates in it."""
+    open_low: bool
+    open_high: bool
+    best_rate: float
+    """The rate with the fewest steps to arrival, by the median over seeds."""
+    best_steps: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRecord:
+    """One convergence entry at every learning rate of a grid: which work, and how wide is their basin?"""
+
+    kind: Literal["sweep"] = "sweep"
+    job: str
+    """Name of the planned job this record came from."""
+    case: str
+    title: str
+    source: str
+    path: str
+    tags: tuple[str, ...] = ()
+    outcome: Outcome
+    message: str
+    run: str
+    """Optimizer with options and gradient source, without the rate that is swept."""
+    optimizer: str
+    device: str = "cpu"
+    dtype: str = "float64"
+    entry: int = 0
+    """Position under the case's `converge`."""
+    seeds: tuple[int, ...] = ()
+    budget: int = 0
+    """Most steps of a descent."""
+    goal: str = ""
+    """What arriving means."""
+    rates: tuple[SweptRate, ...] = ()
+    """Ascending."""
+    basin: Basin | None = None
+    declared_rate: float | None = None
+    """The entry's own rate, or its optimizer's default."""
+    apart: str | None = None
+    """Why descents ran one by one; None: they ran as one computation."""
+    duration_s: float = 0.0
+    traceback: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
     """What an accelerator said of itself while a sample was taken; what it does not say is None."""
 
@@ -662,7 +734,7 @@ class RunFooter:
     exit_code: int
 
 
-CaseRecord = VerifyRecord | ConvergeRecord | BenchmarkRecord
+CaseRecord = VerifyRecord | ConvergeRecord | SweepRecord | BenchmarkRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

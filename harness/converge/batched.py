@@ -1,7 +1,7 @@
 """Rows of one problem evaluated and stepped as one computation: each a start, its data and a learning rate of its own.
 
-Gradients come from `torch.func.vmap` over the rows, steps from `functional_steps`. When a row ends, and what to do where
-rows cannot be evaluated together, is `row_runs` to decide.
+Gradients come from `torch.func.vmap` over the rows, steps from `functional_steps`. When a row ends, and what happens
+where rows cannot be evaluated together, is decided in `row_runs`.
 """
 
 from __future__ import annotations

@@ -70,3 +70,19 @@ def parse_grid(text: str) -> Grid:
             f"Cannot sweep: grid={text!r} (type str) is not LOW:HIGH:COUNT. Write, for example, --grid 1e-4:1:25."
         )
     return Grid(low=low, high=high, count=count)
+
+
+def sweep_grid(text: str | None, seeds: int | None, *, sweeps: bool, bless: bool) -> Grid | None:
+    """Return the grid that options of a command say; None where each optimizer's own is meant.
+
+    Raises:
+        UsageError: the text says none, or options do not go together.
+    """
+    if not sweeps and (text is not None or seeds is not None):
+        which = f"grid={text!r}" if text is not None else f"seeds={seeds}"
+        raise UsageError(f"Cannot run: {which} is given without --sweep lr, which it belongs to. Add --sweep lr.")
+    if sweeps and bless:
+        raise UsageError(
+            "Cannot bless a sweep: bless=True with sweep='lr'. Bless the entries' own rates: leave it out."
+        )
+    return None if text is None else parse_grid(text)

@@ -175,7 +175,8 @@ def _needs_closure(stepper: Stepper) -> bool:
 def _norms(gradients: Rows) -> Tensor:
     """Return the 2-norm of every row's gradient, (B,)."""
     flat = torch.cat([gradient.reshape(len(gradient), -1) for gradient in gradients.values()], dim=1)
-    return torch.linalg.vector_norm(flat.double(), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(flat.double(), dim=1)
+    return norms
 
 
 def _on(minima: Tensor | None, parameters: Tensor) -> Tensor | None:

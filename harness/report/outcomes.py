@@ -6,7 +6,7 @@ import re
 
 from harness.records import CaseRecord, ConvergeRecord, Outcome
 
-_JOB = re.compile(r"^(?P<kind>verify|converge|benchmark) (?P<case>.*?)(?:\[\d+\])?$", re.DOTALL)
+_JOB = re.compile(r"^(?P<kind>verify|converge|sweep|benchmark) (?P<case>.*?)(?:\[\d+\])?$", re.DOTALL)
 
 
 def counted_outcome(record: CaseRecord) -> Outcome:

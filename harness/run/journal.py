@@ -23,6 +23,7 @@ from harness.records import (
     Run,
     RunFooter,
     RunHeader,
+    SweepRecord,
     VerifyRecord,
 )
 
@@ -116,7 +117,9 @@ def read_run(directory: str | Path) -> Run:
         raise _not_a_run(path)
     return Run(
         header=headers[0],
-        records=tuple(r for r in records if isinstance(r, VerifyRecord | ConvergeRecord | BenchmarkRecord)),
+        records=tuple(
+            r for r in records if isinstance(r, VerifyRecord | ConvergeRecord | SweepRecord | BenchmarkRecord)
+        ),
         footer=footers[-1] if footers else None,
     )
 

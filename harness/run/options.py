@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["verify", "converge", "power", "benchmark"]
+from harness.converge.grid import Grid
+
+Kind = Literal["verify", "converge", "sweep", "power", "benchmark"]
 Device = Literal["cpu", "cuda", "all"]
 Effort = Literal["quick", "standard", "thorough"]
 
-TIMEOUT_S: dict[Kind, float] = {"verify": 300.0, "converge": 300.0, "power": 900.0, "benchmark": 900.0}
+TIMEOUT_S: dict[Kind, float] = {"verify": 300.0, "converge": 300.0, "sweep": 900.0, "power": 900.0, "benchmark": 900.0}
 """Longest a job may take when no `timeout_s` is given: far above what shipped cases need, so that only hangs end."""
 
 
@@ -36,6 +38,8 @@ class RunOptions:
         baseline: file of blessed step counts that descents are compared with; None is the project's.
         bless: whether this run makes blessed counts: then nothing is compared.
         nudge: whether every descent starts a few roundings beside its start.
+        grid: the learning rates a sweep tries; None is the optimizer's own grid.
+        seeds: how many seeds a sweep descends from at each rate; None is as many as the entry says.
         inline: run jobs in this process, one by one: no time limit, no memory cap, and a crash takes everything down.
         command: the command line, as a person would type it; recorded in the header.
     """
@@ -56,6 +60,8 @@ class RunOptions:
     baseline: Path | None = None
     bless: bool = False
     nudge: bool = False
+    grid: Grid | None = None
+    seeds: int | None = None
     inline: bool = False
     command: str = "harness.run"
 

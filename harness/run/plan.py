@@ -85,11 +85,14 @@ def _checks(case: Case, device: OneDevice, options: RunOptions) -> list[Job]:
         jobs.append(Job(name=f"verify {case.id}{_on(device, options)}", kind="verify", case=case, device=device))
     if "power" in options.kinds:
         jobs.append(Job(name=f"power {case.id}{_on(device, options)}", kind="power", case=case, device=device))
-    if "converge" in options.kinds:
+    descents: tuple[Kind, ...] = ("converge", "sweep")
+    for kind in descents:
+        if kind not in options.kinds:
+            continue
         jobs += [
             Job(
-                name=f"converge {case.id}[{entry}]{_on(device, options)}",
-                kind="converge",
+                name=f"{kind} {case.id}[{entry}]{_on(device, options)}",
+                kind=kind,
                 case=case,
                 entry=entry,
                 device=device,
