@@ -223,7 +223,7 @@ def test_standard_start_is_the_published_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_minima_are_the_published_ones(name: str) -> None:
-    """All published minima are points, claimed stationary: the sum is as printed, the residuals at right angles to J."""
+    """All published minima are points, claimed stationary: the sum is as printed, the residuals normal to J."""
     case, row = SHIPPED[f"mgh-{name}"], TABLE[name]
     subject = subject_of(case)
     minima = own_points(case, subject)[1:]

@@ -144,7 +144,8 @@ def _read(file: Path, faults: list[Fault]) -> Iterator[Case]:
             continue
         document = written_out(read, file)
         case, problems = _case(document, file)
-        faults.extend(_fault(document, problem, file) for problem in problems)
+        # Descents that were written out from one entry share its place, and its faults are told once.
+        faults.extend(dict.fromkeys(_fault(document, problem, file) for problem in problems))
         if case is not None:
             yield case
     if empty:

@@ -21,6 +21,8 @@ KEY = "nist"
 GIVEN = ("dims", "inputs", "let", "function", "residuals")
 """Parts of a case that the data file and the model give; points they give are added to the case's own."""
 
+_UNREAD: dict[str, Any] = {"inputs": {}, "function": "0"}
+
 DIGITS = 6.0
 """Correct digits of every parameter that count as arrived, where the case does not say."""
 
@@ -41,8 +43,11 @@ def written_out(document: Document, file: Path) -> Document:
     """
     data = document.data
     block = data.get(KEY) if isinstance(data, dict) else None
-    if not isinstance(block, dict) or not isinstance(block.get("data"), str) or not isinstance(block.get("model"), str):
+    if block is None:
         return document
+    if not isinstance(block, dict) or not isinstance(block.get("data"), str) or not isinstance(block.get("model"), str):
+        # What is wrong with `nist` is told by the schema; that the parts it would have given are missing is no news.
+        return replace(document, data={**_UNREAD, **data})
     clashes = [
         Problem((key,), f"`{KEY}` gives {key} of this case; remove one of them", at_key=True)
         for key in GIVEN
@@ -54,6 +59,9 @@ def written_out(document: Document, file: Path) -> Document:
         clashes.append(Problem((KEY, "data"), str(error)))
     if clashes:
         return replace(document, problems=[*document.problems, *clashes])
+    # A fault of the residuals as a whole, such as their shape, is one of the model.
+    values = {("residuals",): document.values[(KEY, "model")], **document.values}
+    document = replace(document, values=values)
     parts = _parts(found, block)
     own = data.get("points", [])
     parts["points"] = [*own, *parts["points"]] if isinstance(own, list) else own
