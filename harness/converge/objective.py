@@ -8,6 +8,7 @@ It cannot see a wrong backward inside the function; that is verification's job.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -74,7 +75,9 @@ class Objective:
     def jacobian(self, flat: Tensor) -> Tensor:
         """Return the residuals' Jacobian (m, n) at `flat` (n,): forward mode, or reverse where there is none."""
         try:
-            forward: Tensor = torch.func.jacfwd(self.residuals)(flat)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, where it first loads forward mode
+                forward: Tensor = torch.func.jacfwd(self.residuals)(flat)
         except (RuntimeError, NotImplementedError):
             reverse: Tensor = torch.autograd.functional.jacobian(self.residuals, flat)
             return reverse
