@@ -116,7 +116,9 @@ def _verify(subject: Subject, points: Sequence[Point], labels: Labels, options: 
         sites += () if found.site is None else (found.site,)
     findings += probe_sites([(site.scene, site.first) for site in sites], options.probes)
     stationary = {point.name for point in points if point.stationary}
-    settled = settle([unseen(finding, stationary) for finding in findings])
+    if not all(point.stationary for point in points):  # what cannot be seen there has to be seen elsewhere
+        findings = [unseen(finding, stationary) for finding in findings]
+    settled = settle(findings)
     right = all(f.excused is not None or f.outcome in (Outcome.PASS, Outcome.SKIPPED, *UNDECIDED) for f in settled)
     power = None
     if options.faults and right:
