@@ -386,9 +386,15 @@ class ConvergeRecord:
     trajectory: tuple[TrajectoryPoint, ...] = ()
     contour: Contour | None = None
     fit: Fit | None = None
+    findings: tuple[Finding, ...] = ()
+    """What was checked of its training loop, once per entry."""
     duration_s: float = 0.0
     traceback: str | None = None
     excused: str | None = None
+    expect: str = "arrives"
+    """How the case file says it ends: arrives · misses · diverges."""
+    reason: str | None = None
+    """Why the case file does not expect it to arrive."""
     command: str | None = None
 
 

@@ -187,6 +187,8 @@ def blank_record(case: Case, entry: int, seed: int, device: str) -> ConvergeReco
         seed=seed,
         entry=entry,
         status="error",
+        expect=model.expect,
+        reason=model.reason,
         command=command if device == "cpu" else f"{command} --device {device}",
     )
 
