@@ -194,6 +194,23 @@ TRAJECTORY = _schema(
     parameters=(REALS, "All parameters, flattened, where there are few."),
 )
 
+RATES = _schema(
+    **_KEY,
+    sweep=(TEXT, "Optimizer with its options but the learning rate, gradient source and place in the case."),
+    outcome=(TEXT, "pass: some learning rate works."),
+    message=(TEXT, "The sweep's result in words."),
+    rate=(REAL, "Learning rate."),
+    status=(TEXT, "works: every seed arrived · diverges: some seed did · censored: some seed would need more steps."),
+    seed=(INTEGER, "Seed of the descent."),
+    steps=(INTEGER, "Steps to arrival; missing: did not arrive within the steps there were."),
+    loss=(REAL, "Loss where the descent ended; missing: not finite."),
+    budget=(INTEGER, "Most steps of a descent."),
+    in_basin=(FLAG, "Whether the rate lies in the basin: the largest unbroken run of rates that work."),
+    best=(FLAG, "Whether it is the rate of the basin that arrives soonest, by the median over seeds."),
+    basin_decades=(REAL, "Width of the basin, log₁₀ of its highest over its lowest rate; missing: no rate works."),
+    basin_open=(FLAG, "Whether the basin reaches an end of the grid, beyond which it may go on."),
+)
+
 CONTOURS = _schema(
     **_DESCENT,
     x_label=(TEXT, "Parameter along x."),
@@ -375,6 +392,7 @@ RESULT_TABLES = {
     "curve": CURVES,
     "converge": CONVERGE,
     "trajectory": TRAJECTORY,
+    "rate": RATES,
     "timing": TIMINGS,
     "scaling": SCALINGS,
     "speedup": SPEEDUPS,

@@ -111,6 +111,7 @@ def _details(
         passing=passing[:MOST_PASSING],
         passing_left_out=max(0, len(passing) - MOST_PASSING),
         descents=sorted(rows(own.converge), key=lambda row: -Outcome(row.outcome).severity),
+        sweeps=rows(own.rates.drop_duplicates("job")),
         timings=sorted(rows(own.timings), key=timing_rank),
         scalings=sorted(rows(own.scalings), key=lambda row: (row.high - row.low <= WIDE, -row.exponent)),
         speedups=rows(own.speedups),

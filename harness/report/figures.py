@@ -15,6 +15,7 @@ from harness.report.figures_ratios import MOST_ROWS as MOST_RATIOS
 from harness.report.figures_ratios import ratios_figure
 from harness.report.figures_roofline import roofline_figure
 from harness.report.figures_scaling import scaling_figure
+from harness.report.figures_sensitivity import sensitivity_figure
 from harness.report.figures_sweep import CERTIFIED, operators_figure, operators_frame, operators_text
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "ratios_figure",
     "roofline_figure",
     "scaling_figure",
+    "sensitivity_figure",
     "step_error_figure",
     "ulps_figure",
 ]

@@ -7,6 +7,7 @@ frame, with their types and meanings, are declared in `columns`.
 from __future__ import annotations
 
 from harness.report.accuracy import accuracy_frame
+from harness.report.rates import rates_frame
 from harness.report.roofline import ceilings_frame, roofline_frame
 from harness.report.speedups import speedups_frame
 from harness.report.summary import (
@@ -49,6 +50,7 @@ __all__ = [
     "fits_frame",
     "jobs_frame",
     "nodes_frame",
+    "rates_frame",
     "results_frame",
     "roofline_frame",
     "scalings_frame",

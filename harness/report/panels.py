@@ -37,6 +37,7 @@ class CaseFrames:
     curves: pd.DataFrame
     converge: pd.DataFrame
     trajectory: pd.DataFrame
+    rates: pd.DataFrame
     contours: pd.DataFrame
     fits: pd.DataFrame
     timings: pd.DataFrame
@@ -68,6 +69,15 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
         ),
         *_path_panels(frames),
         *_fit_panels(frames),
+        make_panel(
+            "sensitivity",
+            "rates",
+            "Steps to arrival against the learning rate",
+            "The median over seeds, with a band from the fewest steps to the most. The shaded block is the basin, the "
+            "largest unbroken run of rates at which every seed arrived; the star is the best rate in it. A cross "
+            "diverged; a triangle would have needed more steps than there were, if it arrives at all.",
+            figures.sensitivity_figure(frames.rates),
+        ),
         *timing_panels(frames.timings, frames.scalings, frames.speedups, frames.crossovers, frames.roofline),
     )
     return tuple(panel for panel in drawn if panel is not None)

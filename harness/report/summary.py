@@ -17,6 +17,7 @@ import pyarrow as pa
 from harness.records import CaseRecord, ConvergeRecord, Outcome, Run, VerifyRecord, worst
 from harness.report import columns
 from harness.report.outcomes import counted_outcome, split_job
+from harness.report.rates import rates_frame
 from harness.report.speedups import speedups_frame
 from harness.report.tables import (
     build,
@@ -86,6 +87,7 @@ def results_frame(run: Run) -> pd.DataFrame:
         "curve": curves_frame(run),
         "converge": converge_frame(run),
         "trajectory": trajectory_frame(run),
+        "rate": rates_frame(run),
         "timing": timings_frame(run),
         "scaling": scalings_frame(run),
         "speedup": speedups_frame(run),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from harness.case.operators import PATH as OPERATORS
 from harness.records import (
     Agreement,
+    Basin,
     BenchmarkRecord,
     CaseRecord,
     Ceilings,
@@ -30,6 +31,8 @@ from harness.records import (
     RunFooter,
     RunHeader,
     Scaling,
+    SweepRecord,
+    SweptRate,
     Timing,
     TrajectoryPoint,
     VerifyRecord,
@@ -185,6 +188,44 @@ def many_findings(case: str, count: int, *, seed: int = 0) -> tuple[Finding, ...
             )
         )
     return tuple(made)
+
+
+def sweep(case: str, **changes: object) -> SweepRecord:
+    """Return a sweep of five rates from two seeds of which three in a row work, changed as asked."""
+    tried = ((0.001, None, None), (0.01, 400, 500), (0.1, 50, 40), (1.0, 90, 60), (10.0, None, None))
+    statuses = ("censored", "works", "works", "works", "diverges")
+    base = SweepRecord(
+        job=f"sweep {case}[0]",
+        case=case,
+        title=case.replace("-", " ").capitalize(),
+        source="An invented source, chapter 4",
+        path=f"cases/regression/{case}.yaml",
+        tags=("regression",),
+        outcome=Outcome.PASS,
+        message="works from 0.01 to 1 (2 decades, 3 of 5 rates) from every one of 2 seeds",
+        run="SGD(momentum=0.9), autograd",
+        optimizer="SGD",
+        seeds=(7, 8),
+        budget=500,
+        goal="within 1e-06 of a minimum",
+        rates=tuple(
+            SweptRate(
+                rate=rate,
+                status=status,  # type: ignore[arg-type]
+                steps=(first, second),
+                losses=(None, None) if status == "diverges" else (0.1, 0.2),
+                diverged=2 * (status == "diverges"),
+            )
+            for (rate, first, second), status in zip(tried, statuses, strict=True)
+        ),
+        basin=Basin(
+            low=0.01, high=1.0, decades=2.0, count=3, open_low=False, open_high=False, best_rate=0.1, best_steps=45.0
+        ),
+        declared_rate=0.1,
+        duration_s=0.5,
+        command=f"harness converge cases/regression/{case}.yaml -k {case} --seed 7 --sweep lr",
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
 
 
 def descent(case: str, **changes: object) -> ConvergeRecord:
