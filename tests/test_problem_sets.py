@@ -5,6 +5,7 @@ The residuals below are written from the published formulas, apart from the case
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from harness.case.points import case_points, parse_value
 from harness.case.schema import Claims, ConvergeModel
 from harness.case.subject import Point, Subject
 from harness.case.trust import Trust
+from harness.converge.run import converge_case
+from harness.records import Outcome
 
 Vector = NDArray[np.float64]
 CASES = Path(__file__).resolve().parent.parent / "cases"
@@ -296,6 +299,21 @@ def test_every_regression_descends_from_both_starts() -> None:
         starts = [point.at for point in case.model.points if (point.name or "").startswith("start ")]
         for start in starts:
             assert {name: float(value) for name, value in start.items()} in arriving, case.id
+
+
+def test_cases_of_the_documentation_arrive(tmp_path: Path) -> None:
+    """What the documentation prints is a whole case: the regression beside its data file, and the sum of squares."""
+    text = (CASES.parent / "docs" / "problems.md").read_text(encoding="utf-8")
+    (tmp_path / "Misra1a.dat").write_bytes((CASES / "nist" / "data" / "Misra1a.dat").read_bytes())
+    for count, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)):
+        assert block.count("\n") <= 10
+        (tmp_path / f"{count}.yaml").write_text(block, encoding="utf-8")
+    cases = load_cases([tmp_path])
+    assert [case.id for case in cases] == ["my-misra1a", "my-valley"]
+    for case in cases:
+        for entry in range(len(case.model.converge)):
+            (record,) = converge_case(case, entry, trust=Trust(), seed=0)
+            assert record.outcome is Outcome.PASS, record.message
 
 
 def test_ids_are_unique() -> None:
