@@ -13,6 +13,7 @@ from harness.case.case import Case
 from harness.case.documents import Path, Problem
 from harness.case.draws import ARITIES, parse_draw, wants_gradient
 from harness.case.expression import ExpressionError, nearest, parse
+from harness.case.loop_faults import loop_faults
 from harness.case.schema import CaseModel, Claims, ConvergeModel, InputModel, PointModel, PythonRef, Value, function_of
 from harness.case.values import WORDS, constant, shape_of
 from harness.errors import UsageError
@@ -399,6 +400,7 @@ def _converge(scope: _Scope) -> Iterator[Problem]:
         if entry.digits is not None and "within" in entry.model_fields_set:
             yield Problem((*path, "digits"), "`digits` and `within` both say what arriving is; keep one", at_key=True)
         yield from _batches(path, entry, scope)
+        yield from (Problem((*path, key), words) for key, words in loop_faults(entry, module=scope.python))
         yield from _shown(path, entry, scope)
 
 

@@ -176,6 +176,28 @@ class Batches(Model):
     """The dim whose entries are the rows."""
     shuffle: bool = True
     """Whether each epoch has a new order."""
+    workers: Annotated[int, Field(ge=0, le=16)] = 0
+    """Processes that load the rows; with some, it is checked that batches are those of a loader without any."""
+
+
+class Clip(Model):
+    """What every step's gradient is clipped to: one of the two."""
+
+    norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Largest 2-norm c of the whole gradient: g becomes g·min(1, c/‖g‖)."""
+    value: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Largest size of every entry."""
+
+
+class ScheduleModel(Model):
+    """How the learning rate changes on the way."""
+
+    name: str
+    """A class of torch.optim.lr_scheduler."""
+    options: dict[Name, bool | Number | str | list[Number] | None] = {}
+    """Its keyword arguments."""
+    every: Literal["step", "epoch"] = "step"
+    """When it moves on."""
 
 
 class Stop(Model):
@@ -255,6 +277,21 @@ class ConvergeModel(Model):
     """Inputs drawn anew at every step (endless data)."""
     batches: Batches | None = None
     """Trains on mini-batches; without it, every step sees all the data."""
+    accumulate: PositiveInt = 1
+    """Mini-batches whose gradients are accumulated for a step, each weighted by its share of the rows; it is checked
+    that they add up to the gradient of all their rows at once, as they do for a loss that is a mean over rows."""
+    clip: Clip | None = None
+    """Clips the gradient before every step; it is checked against its formula."""
+    schedule: ScheduleModel | None = None
+    """Changes the learning rate on the way; it is checked that every step has the rate it should."""
+    autocast: Literal["bfloat16", "float16"] | None = None
+    """Evaluates the loss in mixed precision, the parameters being float32; float16 scales the loss by a GradScaler and
+    needs CUDA. The gradient is checked against that of float64 within rounding bars."""
+    resume: bool = False
+    """Checks that a training that is stopped half-way, stored, and resumed in fresh objects ends bit by bit where the
+    uninterrupted one does."""
+    moved: bool = False
+    """Checks that a module moved to its dtype and device after its optimizer was made trains as one moved before."""
     stop: Stop = Stop()
     """When it may end early."""
     dims: dict[Name, Size] = {}

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from harness.case.points import draw_inputs, generator_for, initial_value, subject_values
 from harness.case.schema import ConvergeModel
 from harness.case.subject import Subject, Tensors
+from harness.converge.loop import Loop, make_loop
 from harness.converge.objective import Objective, scalar_loss
 from harness.converge.relative import in_units, unit
-from harness.converge.training import epochs, fresh_module, row_loader, set_parameters
+from harness.converge.training import Epochs, fresh_module, make_epochs, set_parameters
 from harness.errors import UsageError
 
 
@@ -42,6 +43,10 @@ class Problem:
     redraws: Iterator[Tensors] | None = None
     """With fresh inputs: further held-out draws, which no step sees."""
     batch: Tensors | None = None
+    loop: Loop | None = None
+    """How a step's gradient is made, where it is not that of one batch's loss alone."""
+    parts: tuple[Tensors, ...] = ()
+    """The current step's mini-batches, where their gradients are accumulated; the first is `batch`."""
 
     @property
     def stochastic(self) -> bool:
@@ -50,7 +55,11 @@ class Problem:
 
     def advance(self) -> Tensor:
         """Draw the next step's data, set every `.grad` there, and return the loss (0-d, detached)."""
-        self.batch = self.data if self.stream is None else next(self.stream)
+        if self.loop is not None and self.loop.accumulate > 1 and isinstance(self.stream, Epochs):
+            self.parts = self.stream.take(self.loop.accumulate)
+            self.batch = self.parts[0]
+        else:
+            self.batch = self.data if self.stream is None else next(self.stream)
         return self.evaluate()
 
     def evaluate(self) -> Tensor:
@@ -59,7 +68,18 @@ class Problem:
         self.evaluations += 1
         for parameter in self.parameters.values():
             parameter.grad = None
-        return self._analytic(data) if self.analytic else self._backward(data)
+        if self.loop is None:
+            return self._analytic(data) if self.analytic else self._backward(data)
+        loss = self._analytic(data) if self.analytic else self.accumulated()
+        self.loop.finish(self.parameters.values(), loss)
+        return loss
+
+    def accumulated(self) -> Tensor:
+        """Add the loop's gradient on the current step's data to every `.grad`, unclipped, and return the loss."""
+        parts = self.parts or ((self.data if self.batch is None else self.batch),)
+        rows = [self.stream.rows(part) if isinstance(self.stream, Epochs) else 1 for part in parts]
+        loop = self.loop or Loop()
+        return loop.backward([lambda part=part: self._loss(part) for part in parts], rows)  # type: ignore[misc]
 
     def loss(self) -> float:
         """Return the loss on the whole data (or the held-out draw), without a gradient."""
@@ -94,14 +114,19 @@ class Problem:
         return Objective(subject=self.subject, shapes=shapes, data=_cast(data, torch.float64, torch.device("cpu")))
 
     def _backward(self, data: Tensors) -> Tensor:
+        loss = self._loss(data)
+        loss.backward()
+        return loss.detach()
+
+    def _loss(self, data: Tensors) -> Tensor:
+        """Return the loss on some data, 0-d, with its history."""
         loss = scalar_loss(self.subject, data, self.parameters)
         if not loss.requires_grad:
             raise UsageError(
                 f"Cannot descend on {self.subject.name}: autograd finds no path from the loss to the parameters. "
                 "Check that the function does not leave PyTorch (detach, item, numpy), or use `gradient: analytic`."
             )
-        loss.backward()
-        return loss.detach()
+        return loss
 
     @torch.no_grad()
     def _analytic(self, data: Tensors) -> Tensor:
@@ -161,6 +186,7 @@ def make_problem(
     parameters = _parameters(module, {name: values[name] for name in names}, dtype, place)
     problem = Problem(
         subject=subject,
+        loop=make_loop(entry, device=place),
         parameters=parameters,
         data=data,
         sizes=dict(sizes),
@@ -169,16 +195,8 @@ def make_problem(
         units=units,
     )
     if entry.batches is not None:
-        along = [name for name in data if subject.inputs[name].shape[:1] == (entry.batches.along,)]
-        loader = row_loader(
-            data,
-            along,
-            size=entry.batches.size,
-            shuffle=entry.batches.shuffle,
-            generator=generator_for(seed, subject.name, "converge", "batches"),
-        )
-        problem.stream = epochs(loader, {name: value for name, value in data.items() if name not in along}, place)
-        problem.epoch = len(loader)
+        problem.stream = make_epochs(subject, data, entry.batches, seed=seed, device=place)
+        problem.epoch = -(-len(problem.stream.loader) // entry.accumulate)
     elif entry.fresh:
         problem.stream = _fresh_stream(problem, entry, sizes, generator_for(seed, subject.name, "converge", "fresh"))
         problem.redraws = _fresh_stream(problem, entry, sizes, generator_for(seed, subject.name, "converge", "redraws"))

@@ -28,7 +28,7 @@ from harness.converge.reached import Reached
 from harness.converge.targets import targets
 from harness.converge.verdict import Scores
 from harness.errors import HarnessError, UsageError
-from harness.records import ConvergeRecord, Outcome
+from harness.records import ConvergeRecord, Finding, Outcome
 
 LISTED = 1000
 """Parameters up to which a record lists the final ones and the minimum."""
@@ -156,6 +156,18 @@ def with_scores(record: ConvergeRecord, scores: Scores) -> ConvergeRecord:
         status = "hit" if record.outcome is Outcome.PASS else "budget" if status == "hit" else status
     metric = (("accuracy", scores.final), ("accuracy at the start", scores.start))
     return replace(record, status=status, metric=record.metric + metric)
+
+
+def with_findings(record: ConvergeRecord, findings: tuple[Finding, ...]) -> ConvergeRecord:
+    """Return the record with what was checked of its training loop; it is as bad as the worst of that."""
+    if not findings:
+        return record
+    judged = [one for one in findings if one.outcome is not Outcome.SKIPPED]
+    worst = max((record.outcome, *(one.outcome for one in judged)), key=lambda outcome: outcome.severity)
+    good = [one.check for one in judged if one.outcome is Outcome.PASS]
+    words = [f"{one.check}: {one.message}" for one in findings if one.outcome is not Outcome.PASS]
+    words = [*([f"checked: {', '.join(good)}"] if good else []), *words]
+    return replace(record, findings=findings, outcome=worst, message="; ".join((record.message, *words)))
 
 
 def run_words(model: ConvergeModel) -> str:

@@ -18,6 +18,7 @@ from harness.case.schema import ConvergeModel
 from harness.converge.batched import ApartError, Batch
 from harness.converge.descent import Rules, kept_steps
 from harness.converge.functional_steps import Rows, why_not_together
+from harness.converge.loop import equip
 from harness.converge.optimizers import Chosen, Stepper, make_optimizer
 from harness.converge.problem import Problem
 from harness.converge.row_watch import RowEnd, RowWatch
@@ -97,6 +98,8 @@ def _chunk(wanted: Wanted, rows: Sequence[tuple[float, int]]) -> list[RowEnd]:
     """Run rows of (rate, seed's place) together, and return their ends in order."""
     places = sorted({place for _, place in rows})
     problems = [wanted.make(wanted.seeds[place]) for place in places]
+    if problems[0].loop is not None:
+        raise ApartError("its training loop does more at a step than to evaluate one loss")
     batch = Batch(problems, [places.index(place) for _, place in rows], [rate for rate, _ in rows], wanted.entry)
     stochastic = problems[0].stochastic
     minima = wanted.minima_of([place for _, place in rows])
@@ -130,6 +133,7 @@ def _alone(wanted: Wanted, rate: float, place: int) -> RowEnd:
     problem, minima = wanted.make(wanted.seeds[place]), wanted.minima_of([place])
     options = {**wanted.entry.options, "lr": rate}
     stepper = make_optimizer(wanted.optimizer, options, problem.parameters.values())
+    stepper = equip(problem.loop, stepper, wanted.entry, epoch=problem.epoch)
     closure_needed = _needs_closure(stepper)
     watch = RowWatch(wanted.rules, _on(minima, problem.flat()), 1, stochastic=problem.stochastic)
     judged = _judged(problem, wanted.rules)

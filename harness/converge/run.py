@@ -23,6 +23,8 @@ from harness.case.trust import Trust
 from harness.converge.descent import Descent, Rules, descend
 from harness.converge.explain import survey
 from harness.converge.expressions import score
+from harness.converge.loop import equip, why_skipped
+from harness.converge.loop_checks import Tested, loop_findings
 from harness.converge.minimum import Minimum, find_minimum, tolerance
 from harness.converge.nudge import nudge_start
 from harness.converge.optimizers import GD, Chosen, check_options, make_optimizer
@@ -33,6 +35,7 @@ from harness.converge.record import (
     blank_record,
     completed,
     failed_record,
+    with_findings,
     with_parameters,
     with_pictures,
     with_scores,
@@ -68,6 +71,9 @@ def converge_case(
         return (replace(blank, outcome=Outcome.SKIPPED, message="CUDA is not available"),)
     try:
         model = case.model.converge[entry]
+        lacking = why_skipped(model, device)
+        if lacking is not None:
+            return (replace(blank, outcome=Outcome.SKIPPED, message=lacking),)
         optimizer = _optimizer(case, model, trust)
         check_options(optimizer, model.options)
         sizes = problem_sizes(case.sizes, model)
@@ -145,6 +151,7 @@ def _one_seed(
         nudge_start(problem, blank.seed)
     with _few_threads(problem):
         stepper = make_optimizer(optimizer, model.options, problem.parameters.values())
+        stepper = equip(problem.loop, stepper, model, epoch=problem.epoch)
         minimum = find_minimum(problem, model, sizes=sizes)
         before = None if model.accuracy is None else score(problem, model.accuracy)
         descent = descend(problem, stepper, _rules(model, minimum))
@@ -161,7 +168,14 @@ def _one_seed(
         record = with_parameters(record, problem, model, sizes, descent, minimum, reached)
         if scores is not None:
             record = with_scores(record, scores)
-        return with_pictures(record, problem, model, descent, reached) if pictures else record
+        record = with_pictures(record, problem, model, descent, reached) if pictures else record
+    if not pictures:
+        return record
+    tested = Tested(
+        subject=subject, entry=model, sizes=sizes, optimizer=optimizer, seed=blank.seed, device=device,
+        command=blank.command,
+    )  # fmt: skip
+    return with_findings(record, tuple(loop_findings(tested)))
 
 
 def _rules(model: ConvergeModel, minimum: Minimum | None) -> Rules:

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 import torch
 
-from harness.converge.training import Rows, accuracy, epochs, row_loader
+from harness.converge.training import Epochs, Rows, accuracy, row_loader
 from harness.errors import UsageError
 from harness.records import Outcome
 
@@ -38,7 +38,7 @@ def test_an_epoch_holds_every_row_once() -> None:
 def test_epochs_go_on_in_a_new_order() -> None:
     """After one epoch comes the next, shuffled anew, with the unbatched inputs along."""
     rest = {"scale": torch.tensor(3.0)}
-    first, second = islice(epochs(loader(10), rest, torch.device("cpu")), 2)
+    first, second = islice(Epochs(loader(10), rest, torch.device("cpu")), 2)
     assert not torch.equal(first["x"], second["x"])
     assert first["scale"] == 3.0
 
