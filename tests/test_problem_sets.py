@@ -150,7 +150,7 @@ TABLE: Mapping[str, Row] = {
     "box-three-dimensional": Row(residuals=box, start=(0, 10, 20), value=1031.15, minima=(0, 0, 0)),
     "powell-singular": Row(residuals=powell_singular, start=(3, -1, 0, 1), value=215, minima=(0,)),
     "wood": Row(residuals=wood, start=(-3, -1, -3, -1), value=19192, minima=(0,)),
-    "biggs-exp6": Row(residuals=biggs, start=(1, 2, 1, 1, 1, 1), value=0.77907, minima=(0, 0, 5.65565e-3)),
+    "biggs-exp6": Row(residuals=biggs, start=(1, 2, 1, 1, 1, 1), value=0.77907, minima=(0, 0, 5.65565e-3, 5.65565e-3)),
     "watson": Row(residuals=watson, start=(0,) * 6, value=30, minima=(2.28767e-3, 1.39976e-6, 4.72238e-10)),
     "extended-rosenbrock": Row(residuals=rosenbrock, start=(-1.2, 1) * 5, value=12.1 * 10, minima=(0,)),
     "extended-powell": Row(residuals=powell_singular, start=(3, -1, 0, 1) * 3, value=53.75 * 12, minima=(0,)),
