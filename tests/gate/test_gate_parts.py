@@ -103,14 +103,14 @@ def tree(root, *folders):
 
 def test_code_inside_the_tree_is_not_foreign(tmp_path):
     """Nothing to say where everything came from the tree."""
-    root = tree(tmp_path / "base", "own")
-    assert foreign_code([str(root / "own" / "__init__.py")], root, tmp_path / "head") == ()
+    root = tree(tmp_path / "base", "treepackage")
+    assert foreign_code([str(root / "treepackage" / "__init__.py")], root, tmp_path / "head") == ()
 
 
 def test_code_the_case_names_outside_the_tree_is_foreign(tmp_path):
     """The file a case names has to lie in the tree."""
     file = str(tmp_path / "env" / "x.py")
-    assert foreign_code([file], tree(tmp_path / "base", "own"), tmp_path / "head") == (file,)
+    assert foreign_code([file], tree(tmp_path / "base", "treepackage"), tmp_path / "head") == (file,)
 
 
 def test_a_module_of_the_trees_name_from_elsewhere_is_foreign(tmp_path, monkeypatch):
@@ -122,7 +122,7 @@ def test_a_module_of_the_trees_name_from_elsewhere_is_foreign(tmp_path, monkeypa
 
 def test_a_module_of_the_other_tree_is_foreign(tmp_path, monkeypatch):
     """An editable install points at the head, whatever its layout."""
-    root, other = tree(tmp_path / "base", "own"), tree(tmp_path / "head", "python/elsewhere")
+    root, other = tree(tmp_path / "base", "treepackage"), tree(tmp_path / "head", "python/elsewhere")
     monkeypatch.setitem(sys.modules, "elsewhere", module("elsewhere", other / "python" / "elsewhere" / "__init__.py"))
     found = foreign_code([str(root / "bench.py")], root, other)
     assert found == (str(other / "python" / "elsewhere" / "__init__.py"),)
@@ -130,7 +130,7 @@ def test_a_module_of_the_other_tree_is_foreign(tmp_path, monkeypatch):
 
 def test_libraries_in_an_environment_inside_the_tree_are_no_user_code(tmp_path, monkeypatch):
     """An environment inside the project is not the project."""
-    root, other = tree(tmp_path / "base", "own"), tmp_path / "head"
+    root, other = tree(tmp_path / "base", "treepackage"), tmp_path / "head"
     file = other / ".venv" / "lib" / "site-packages" / "library.py"
     monkeypatch.setitem(sys.modules, "library", module("library", file))
     assert foreign_code([str(root / "bench.py")], root, other) == ()
@@ -147,7 +147,7 @@ def test_expressions_have_no_code_that_could_be_foreign(tmp_path, monkeypatch):
 def test_src_comes_before_the_root(tmp_path):
     """User code is looked for under src/ first; a tree that holds this package gives no folder."""
     assert import_folders(tree(tmp_path / "a", "src/own")) == (tmp_path / "a" / "src", tmp_path / "a")
-    assert import_folders(tree(tmp_path / "b", "own")) == (tmp_path / "b",)
+    assert import_folders(tree(tmp_path / "b", "treepackage")) == (tmp_path / "b",)
     (tmp_path / "c" / "harness" / "gate").mkdir(parents=True)
     (tmp_path / "c" / "harness" / "gate" / "worker.py").write_text("")
     assert import_folders(tmp_path / "c") == ()
@@ -232,11 +232,11 @@ def test_cores_take_turns(monkeypatch):
 
 def test_only_the_head_is_slowed_down():
     """What is injected goes to one side; trust and limits go to both."""
-    base, head = Side(name="base", root="/a", trust=("own",)), Side(name="head", root="/b")
+    base, head = Side(name="base", root="/a", trust=("treepackage",)), Side(name="head", root="/b")
     options = TimingOptions(injected=0.05, memory_gib=None)
     assert "--injected" not in command_of(base, head, options, 1)
     command = command_of(head, base, options, None)
     assert command[command.index("--injected") + 1] == "0.05"
     assert "--core" not in command
     assert "--memory-gib" not in command
-    assert command_of(base, head, options, 1)[-4:] == ["--trust", "own", "--core", "1"]
+    assert command_of(base, head, options, 1)[-4:] == ["--trust", "treepackage", "--core", "1"]
