@@ -52,7 +52,7 @@ def basin_words(rates: Sequence[SweptRate], basin: Basin | None, *, budget: int,
         beyond = " or below" * basin.open_low, " or above" * basin.open_high
         ends = f"from {basin.low:.3g}{beyond[0]} to {basin.high:.3g}{beyond[1]}"
         at_least = "at least " if basin.open_low or basin.open_high else ""
-        wide = f"{at_least}{basin.decades:.2g} decades, {basin.count} of {len(rates)} rates"
+        wide = f"{at_least}{basin.decades:.1f} decades, {basin.count} of {len(rates)} rates"
         parts = [f"works {ends} ({wide}){every}", f"best in it {basin.best_rate:.3g}, {basin.best_steps:g} steps"]
     diverging = [rate.rate for rate in rates if rate.status == "diverges"]
     if diverging:
