@@ -69,6 +69,8 @@ DRAWS = {
     "permutation": "the whole numbers below n, in some order",
     "mask": "true or false, with the probability of true",
     "choice": "one of the arguments",
+    "digits_images": "the first n images of scikit-learn's digits, [n, 64], pixels from 0 to 1; skipped without it",
+    "digits_labels": "which digits those images show, [n]",
 }
 
 _NAMES: dict[Any, str] = {

@@ -21,6 +21,10 @@ class UntrustedError(UsageError):
     """A case names Python code outside the packages and folders the caller trusts."""
 
 
+class MissingPackageError(HarnessError):
+    """A case needs an optional package that is not installed; it is skipped with this reason."""
+
+
 class NothingToRunError(HarnessError):
     """The paths and filters left no case; the CLI turns it into exit code 5."""
 

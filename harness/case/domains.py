@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from harness.case.datasets import digits_images, digits_labels
 from harness.case.draws import Draw, parse_draw
 from harness.case.subject import Input
 from harness.errors import UsageError
@@ -208,4 +209,6 @@ _SOURCES: Mapping[str, Callable[[Draw, tuple[int, ...], torch.Generator], Tensor
     "permutation": _draw_permutation,
     "mask": _draw_mask,
     "choice": _draw_choice,
+    "digits_images": lambda _, size, __: digits_images(size),
+    "digits_labels": lambda _, size, __: digits_labels(size),
 }

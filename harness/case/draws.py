@@ -28,12 +28,14 @@ ARITIES: Mapping[str, tuple[int, int | None]] = MappingProxyType(
         "permutation": (0, 0),
         "mask": (0, 1),
         "choice": (1, None),
+        "digits_images": (0, 0),
+        "digits_labels": (0, 0),
     }
 )
 """The draws there are, with the smallest and largest number of arguments each takes."""
 
-_MATRICES = ("spd", "symmetric", "orthogonal")
-_VECTORS = ("simplex", "sorted", "unit", "permutation")
+_MATRICES = ("spd", "symmetric", "orthogonal", "digits_images")
+_VECTORS = ("simplex", "sorted", "unit", "permutation", "digits_labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Draw:
         """Whether it gives integers or booleans, which have no gradient."""
         if self.name == "choice":
             return all(isinstance(value, int) for value in self.arguments)
-        return self.name in ("integers", "permutation", "mask")
+        return self.name in ("integers", "permutation", "mask", "digits_labels")
 
     @property
     def domain(self) -> tuple[float, float] | None:

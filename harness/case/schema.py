@@ -62,7 +62,7 @@ class InputModel(Model):
     """Sizes, each a number or the name of a dim; without it the input is a single number."""
     draw: str = "normal"
     """How values are drawn: normal, uniform(a, b), positive, integers(a, b) (b left out), spd, symmetric, simplex,
-    sorted, unit, orthogonal, permutation, mask(p), choice(a, b, …)."""
+    sorted, unit, orthogonal, permutation, mask(p), choice(a, b, …), digits_images, digits_labels."""
     value: Value | None = None
     """A constant value instead of a draw."""
     scale: Number = 1.0

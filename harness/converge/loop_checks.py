@@ -182,7 +182,7 @@ def precision_finding(tested: Tested) -> Finding:
     if torch.equal(mixed, plain):
         return finding(tested.labels, check, Outcome.VACUOUS, "autocast changed no bit of the gradient", dtype=dtype)
     exact = problem.objective(joined).gradient(problem.flat().double().cpu())[1]
-    bars = _bars(tested, problem, (joined,), [1.0], dtype)
+    bars = _bars(tested, problem, (joined,), [1.0])
     return compared(
         tested.labels, check, _entries(problem, mixed, exact, bars, 0), oracle="float64", dtype=dtype,
         bar_origin=f"what rounding to {dtype} may do (Monte Carlo arithmetic)",
@@ -254,9 +254,7 @@ def _unclipped(problem: Problem, loop: Loop) -> Tensor:
     return problem.flat_gradient().double().cpu()
 
 
-def _bars(
-    tested: Tested, problem: Problem, parts: tuple[Tensors, ...], shares: list[float], dtype: str | None = None
-) -> Tensor:
+def _bars(tested: Tested, problem: Problem, parts: tuple[Tensors, ...], shares: list[float]) -> Tensor:
     """Return what rounding may do (n,) to the weighted sum of the gradients of some batches."""
     objectives = [problem.objective(part) for part in parts]
 
@@ -264,7 +262,7 @@ def _bars(
         gradients = [one.gradient(flat)[1] * share for one, share in zip(objectives, shares, strict=True)]
         return torch.stack(gradients).sum(0)
 
-    kind = getattr(torch, dtype or tested.entry.dtype)
+    kind = getattr(torch, tested.entry.autocast or tested.entry.dtype)
     generator = generator_for(tested.seed, tested.subject.name, "converge", "rounding")
     return rounding_bars(compute, problem.flat().double().cpu(), dtypes=(kind,), generator=generator)[kind]
 

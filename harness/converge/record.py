@@ -27,7 +27,7 @@ from harness.converge.rates import Rates
 from harness.converge.reached import Reached
 from harness.converge.targets import targets
 from harness.converge.verdict import Scores
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, MissingPackageError, UsageError
 from harness.records import ConvergeRecord, Finding, Outcome
 
 LISTED = 1000
@@ -207,6 +207,8 @@ def blank_record(case: Case, entry: int, seed: int, device: str) -> ConvergeReco
 
 def failed_record(blank: ConvergeRecord, error: Exception) -> ConvergeRecord:
     """Return the record of a run that raised: misuse with its own sentence, anything else with its type."""
+    if isinstance(error, MissingPackageError):
+        return replace(blank, outcome=Outcome.SKIPPED, message=str(error))
     message = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
     return replace(
         blank,

@@ -59,6 +59,8 @@ class Epochs:
 
     def __next__(self) -> dict[str, Tensor]:
         if self._batches is None or self.taken == len(self.loader):
+            # To its end: where an order runs out, the sampler draws from the generator once more.
+            next(self._batches or iter(()), None)
             self._begin()
         batch = next(cast("Iterator[dict[str, Tensor]]", self._batches))
         self.taken += 1

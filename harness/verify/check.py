@@ -23,7 +23,7 @@ from harness.case.schema import PythonRef
 from harness.case.subject import Point, Subject
 from harness.case.trust import Trust
 from harness.commands import repeat_command
-from harness.errors import HarnessError
+from harness.errors import HarnessError, MissingPackageError
 from harness.graph.trace import trace_graph
 from harness.oracle.flat import real_vector
 from harness.records import Curve, DetectionPower, Finding, Graph, Outcome, VerifyRecord
@@ -325,6 +325,8 @@ def _record(case: Case, outcome: Outcome, message: str, *, command: str) -> Veri
 
 
 def _error(case: Case, reason: Exception, command: str, started: float) -> VerifyRecord:
+    if isinstance(reason, MissingPackageError):
+        return _record(case, Outcome.SKIPPED, str(reason), command=command)
     return replace(
         _record(case, Outcome.ERROR, one_line(reason, limit=500), command=command),
         traceback=None if isinstance(reason, HarnessError) else traceback.format_exc(),
