@@ -173,10 +173,9 @@ def _distinct(problems: Mapping[int, Problem]) -> dict[int, Problem]:
 
 
 def _same(one: Problem, other: Problem) -> bool:
-    """Return whether two problems start alike on equal data."""
-    return torch.equal(one.flat(), other.flat()) and all(
-        torch.equal(value, other.data[name]) for name, value in one.data.items()
-    )
+    """Return whether two problems start alike, in units of the same size, on equal data."""
+    pairs = [(one.parameters, other.parameters), (one.data, other.data), (one.units or {}, other.units or {})]
+    return all(torch.equal(value, right[name]) for left, right in pairs for name, value in left.items())
 
 
 def _rules(model: ConvergeModel) -> Rules:

@@ -7,12 +7,15 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from harness.case.case import Case
+from harness.case.load import read_cases
 from harness.case.schema import CaseModel
 from harness.case.trust import Trust
 from harness.converge.basin import basin_of, swept_rate
@@ -23,7 +26,10 @@ from harness.errors import UsageError
 from harness.records import Outcome, SweepRecord, SweptRate
 from harness.run.journal import FILE_NAME, decode, encode, read_run
 from harness.run.options import RunOptions
+from harness.run.plan import plan
 from harness.run.run import run
+from harness.run.work import blank_record
+from harness.terminal_rates import print_sweeps
 
 BOWL = "x @ (a * x) / 2"
 """Curvatures 1 and 4: gradient descent converges where the rate is below 2/4."""
@@ -147,6 +153,9 @@ def test_seeds_that_make_no_difference_are_run_once() -> None:
     fixed = swept({**ENTRY, "start": {"x": [1.0, 1.0]}}, Grid(low=0.1, high=0.2, count=2), seeds=4)
     assert fixed.seeds == (0,)
     assert "one seed" in fixed.message
+    scaled = swept({**ENTRY, "relative": True}, Grid(low=0.1, high=0.2, count=2), seeds=4)
+    assert scaled.seeds == (0, 1, 2, 3)
+    assert "start of its own" in str(scaled.apart)
     drawn = swept(ENTRY, Grid(low=0.1, high=0.2, count=2), seeds=4)
     assert drawn.seeds == (0, 1, 2, 3)
     assert "one seed" not in drawn.message
@@ -182,6 +191,33 @@ def test_options_that_do_not_go_together_are_refused() -> None:
     ):
         with pytest.raises(UsageError):
             sweep_grid(text, seeds, sweeps=sweeps, bless=bless)
+
+
+def test_a_sweep_that_gave_nothing_has_its_record(tmp_path: Path) -> None:
+    """A sweep that hung or crashed is put on record as a sweep, with the command that repeats it."""
+    (tmp_path / "bowl.yaml").write_text(FILE, encoding="utf-8")
+    cases, _ = read_cases([tmp_path / "bowl.yaml"])
+    options = RunOptions(kinds=("sweep",), grid=Grid(low=0.1, high=1.0, count=3))
+    jobs = plan(cases, options)
+    record = blank_record(jobs[1], options, outcome=Outcome.TIMEOUT, message="took too long")
+    assert isinstance(record, SweepRecord)
+    assert (record.optimizer, record.entry, record.outcome) == ("LBFGS", 1, Outcome.TIMEOUT)
+    assert "--sweep lr --grid 0.1:1.0:3" in str(record.command)
+
+
+def test_the_terminal_shows_every_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A swept entry is a row: a mark for each rate, the basin with its open ends, its width and its best rate."""
+    (tmp_path / "bowl.yaml").write_text(FILE, encoding="utf-8")
+    grid = Grid(low=0.25, high=4.0, count=5)
+    made = run([tmp_path / "bowl.yaml"], RunOptions(kinds=("sweep",), inline=True, grid=grid))
+    print_sweeps(replace(made, records=made.records[:1]), Console(width=140))
+    shown = capsys.readouterr().out
+    assert "bowl[0]" in shown
+    assert "██·××" in shown  # x ← (1 − 2·rate)·x: at rate 1 it only changes sign
+    assert "≤0.25 … 0.5" in shown
+    assert "≥0.3" in shown
+    print_sweeps(replace(made, records=()), Console(width=140))
+    assert capsys.readouterr().out == ""
 
 
 def test_the_command_line(tmp_path: Path) -> None:
