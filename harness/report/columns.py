@@ -159,8 +159,11 @@ CONVERGE = _schema(
     seed=(INTEGER, "Seed of the run."),
     outcome=(TEXT, "pass: the descent arrived as declared."),
     message=(TEXT, "The result in words."),
+    entry=(INTEGER, "Position under the case's `converge`."),
     run=(TEXT, "Optimizer with options and gradient source."),
     optimizer=(TEXT, "Optimizer."),
+    dimension=(INTEGER, "Number of parameters; missing where there are too many to be listed."),
+    start=(TEXT, "Where it started; missing where there are many parameters."),
     gradient_source=(TEXT, "autograd, or the case's analytic gradient."),
     device=(TEXT, "Device."),
     dtype=(TEXT, "Number type."),
@@ -168,7 +171,11 @@ CONVERGE = _schema(
     steps=(INTEGER, "Steps taken."),
     gradient_evaluations=(INTEGER, "Gradients evaluated."),
     steps_to_tolerance=(INTEGER, "First step within tolerance of the minimum; missing: never."),
+    evaluations_to_tolerance=(INTEGER, "Gradients evaluated before the point it arrived at; missing: never."),
     tolerance=(REAL, "Largest distance from the minimum that counts as arrived."),
+    first_loss=(REAL, "Loss at the start, f₀."),
+    best_loss=(REAL, "Smallest loss of any step."),
+    minimum_loss=(REAL, "Loss at the minimum it reached or is nearest to, f*."),
     final_loss=(REAL, "Loss after the last step."),
     final_error=(REAL, "Distance from the minimum after the last step (largest parameter)."),
     best_error=(REAL, "Smallest distance from the minimum on the way."),
@@ -181,7 +188,19 @@ CONVERGE = _schema(
     metric=(TEXT, "Further numbers, such as accuracy."),
     duration_s=(REAL, "Wall-clock time in seconds."),
     excused=(TEXT, "Reason the case file gives for a failure it declares."),
+    expect=(TEXT, "How the case file says it ends: arrives, misses or diverges."),
+    reason=(TEXT, "Why the case file does not expect it to arrive."),
     command=(TEXT, "Command that repeats the run."),
+)
+
+TARGETS = _schema(
+    **_DESCENT,
+    seed=(INTEGER, "Seed of the run."),
+    optimizer=(TEXT, "Optimizer."),
+    tau=(REAL, "τ of the loss to come down to, f* + τ(f₀ − f*): the share of the way that is left."),
+    loss=(REAL, "That loss."),
+    step=(INTEGER, "First step at which the best loss so far was there; missing: never."),
+    evaluations=(INTEGER, "Gradients evaluated before that point; missing: never."),
 )
 
 TRAJECTORY = _schema(
@@ -391,6 +410,7 @@ RESULT_TABLES = {
     "finding": FINDINGS,
     "curve": CURVES,
     "converge": CONVERGE,
+    "target": TARGETS,
     "trajectory": TRAJECTORY,
     "rate": RATES,
     "timing": TIMINGS,

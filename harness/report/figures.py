@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from harness.report.figures_accuracy import ulps_figure
 from harness.report.figures_crossover import crossover_figure
-from harness.report.figures_descent import convergence_figure, fit_figure, path_figure
+from harness.report.figures_descent import convergence_figure, fit_figure
 from harness.report.figures_distribution import distribution_figure
 from harness.report.figures_evidence import detection_figure, digits_figure, outcomes_figure, step_error_figure
+from harness.report.figures_profiles import profiles_figure
 from harness.report.figures_ratios import MOST_ROWS as MOST_RATIOS
 from harness.report.figures_ratios import ratios_figure
 from harness.report.figures_roofline import roofline_figure
 from harness.report.figures_scaling import scaling_figure
 from harness.report.figures_sensitivity import sensitivity_figure
 from harness.report.figures_sweep import CERTIFIED, operators_figure, operators_frame, operators_text
+from harness.report.figures_trajectory import journeys, path_figure
 
 __all__ = [
     "CERTIFIED",
@@ -27,11 +29,13 @@ __all__ = [
     "digits_figure",
     "distribution_figure",
     "fit_figure",
+    "journeys",
     "operators_figure",
     "operators_frame",
     "operators_text",
     "outcomes_figure",
     "path_figure",
+    "profiles_figure",
     "ratios_figure",
     "roofline_figure",
     "scaling_figure",

@@ -1,11 +1,10 @@
-"""Figures of convergence runs: loss and error by step, the path on contours, the fit as it forms.
+"""Figures of convergence runs: loss and error by step, and the fit as it forms.
 
 Pure functions of the frames that `columns` declares; each returns None where there is nothing to draw.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -27,20 +26,20 @@ from harness.report.figure_style import (
     short,
     styled,
 )
+from harness.report.seeds import Spread, run_of, seed_spread
 
 MAX_FRAMES = 60
 """Most steps an animation shows; the slider's last is the run's last."""
 MAX_POINTS = 2000
 """Most steps a panel draws, over all its lines."""
-SEED = " · seed "
-"""What parts a descent's name into run and seed."""
 
 
 def convergence_figure(trajectory: pd.DataFrame, converge: pd.DataFrame | None = None) -> go.Figure | None:
     """Plot loss, and the distance to the minimum where one is known, against the step.
 
     Args:
-        trajectory: rows of one case, as in `columns.TRAJECTORY`; several seeds become faint lines of one colour.
+        trajectory: rows of one case, as in `columns.TRAJECTORY`; several seeds of one
+            entry become their median and the band of their middle 80 %.
         converge: rows of the same case, as in `columns.CONVERGE`, for the tolerance to draw.
 
     Returns:
@@ -64,27 +63,55 @@ def convergence_figure(trajectory: pd.DataFrame, converge: pd.DataFrame | None =
 
 
 def _add_descents(figure: go.Figure, trajectory: pd.DataFrame, panel: str, position: int, *, logarithmic: bool) -> None:
-    descents = list(trajectory["descent"].unique())
-    runs = {descent: _run(descent) for descent in descents}
-    colours = coloured(runs.values())
-    seeds = {run: sum(other == run for other in runs.values()) for run in colours}
-    shown: set[str] = set()
-    for descent, every in trajectory.groupby("descent", sort=False):
-        rows, run = _thinned(every, MAX_POINTS // len(descents)), runs[str(descent)]
-        several = seeds[run] > 1
+    """Draw a line for each run, with a band where it has several seeds."""
+    runs = trajectory["descent"].map(run_of)
+    colours = coloured(runs)
+    most = MAX_POINTS // len(colours)
+    for run, rows in trajectory.groupby(runs, sort=False):
+        seeds = rows["descent"].nunique()
+        style = {"row": position, "col": 1}
+        y: Iterable[object]
+        if seeds == 1:
+            line = _thinned(rows, most)
+            x, y = [int(step) for step in line["step"]], line[panel]
+        else:
+            spread = seed_spread(rows, panel, most=most // 3)
+            x, y = [int(step) for step in spread.steps], spread.middle
+            _add_band(figure, spread, str(run), colours[str(run)], logarithmic=logarithmic, **style)
         figure.add_scatter(
-            x=[int(step) for step in rows["step"]],
-            y=positive(rows[panel]) if logarithmic else numbers(rows[panel]),
-            name=f"{run} ({seeds[run]} seeds)" if several else run,
-            legendgroup=run,
-            showlegend=position == 1 and run not in shown,
+            x=x,
+            y=positive(y) if logarithmic else numbers(y),
+            name=str(run) if seeds == 1 else f"{run} ({seeds} seeds)",
+            legendgroup=str(run),
+            showlegend=position == 1,
             mode="lines",
-            line={"color": faded(colours[run], 0.6) if several else colours[run], "width": 1.2 if several else 2},
-            hovertemplate=f"step %{{x}}<br>{panel} = %{{y:.4g}}<extra>{descent}</extra>",
-            row=position,
-            col=1,
+            line={"color": colours[str(run)], "width": 2},
+            hovertemplate=f"step %{{x}}<br>{panel} = %{{y:.4g}}<extra>{run}{'' if seeds == 1 else ', median'}</extra>",
+            **style,
         )
-        shown.add(run)
+
+
+def _add_band(figure: go.Figure, spread: Spread, run: str, colour: str, *, logarithmic: bool, **place: int) -> None:
+    """Shade what lies between two curves, wherever both are there."""
+    convert = positive if logarithmic else numbers
+    both = [
+        (int(step), low, high)
+        for step, low, high in zip(spread.steps, convert(spread.low), convert(spread.high), strict=True)
+        if low is not None and high is not None
+    ]
+    figure.add_scatter(
+        x=[step for step, *_ in both] + [step for step, *_ in reversed(both)],
+        y=[low for _, low, _ in both] + [high for *_, high in reversed(both)],
+        name=f"{run}, 10–90 % of seeds",
+        legendgroup=run,
+        showlegend=False,
+        mode="lines",
+        line={"width": 0, "color": colour},
+        fill="toself",
+        fillcolor=faded(colour, 0.2),
+        hoverinfo="skip",
+        **place,
+    )
 
 
 def _thinned(rows: pd.DataFrame, most: int) -> pd.DataFrame:
@@ -92,103 +119,6 @@ def _thinned(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     if len(rows) <= most:
         return rows
     return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, max(most, 2)).round().astype(int))]
-
-
-def _run(descent: str) -> str:
-    return str(descent).rsplit(SEED, 1)[0]
-
-
-def path_figure(contours: pd.DataFrame, trajectory: pd.DataFrame) -> go.Figure | None:
-    """Plot the paths of descents over the contours of a loss of two parameters.
-
-    Levels are spaced evenly in the logarithm of the loss (of its height above the lowest value shown, where losses come
-    near zero or below), so that the valley floor is seen as well as the slopes.
-
-    Args:
-        contours: rows of one case, as in `columns.CONTOURS`; with several descents, the first one's surface is drawn.
-        trajectory: rows of the same case, as in `columns.TRAJECTORY`.
-
-    Returns:
-        The figure; None without a surface.
-    """
-    if contours.empty:
-        return None
-    surface = contours[contours["descent"] == contours["descent"].iloc[0]]
-    x = sorted({float(value) for value in surface["x"]})
-    y = sorted({float(value) for value in surface["y"]})
-    place = {
-        (float(a), float(b)): short(loss)
-        for a, b, loss in zip(surface["x"], surface["y"], surface["loss"], strict=True)
-    }
-    losses = [[place.get((a, b)) for a in x] for b in y]
-    figure = go.Figure()
-    figure.add_trace(_contour(x, y, losses))
-    _add_paths(figure, trajectory)
-    figure.update_layout(
-        xaxis=linear_axis(str(surface["x_label"].iloc[0]), range=[x[0], x[-1]], showgrid=False),
-        yaxis=linear_axis(str(surface["y_label"].iloc[0]), range=[y[0], y[-1]], showgrid=False),
-    )
-    return styled(figure, height=460)
-
-
-def _contour(x: Sequence[float], y: Sequence[float], losses: Sequence[Sequence[float | None]]) -> go.Contour:
-    flat = [loss for line in losses for loss in line if loss is not None]
-    low, high = (min(flat), max(flat)) if flat else (0.0, 1.0)
-    lifted = low <= 0 or high < 10 * low
-    base = low if lifted else 0.0
-    heights = [loss - base for loss in flat if loss > base]
-    floor = min(heights) / 2 if heights else 1.0
-    levels = [[None if loss is None else _level(loss - base, floor) for loss in line] for line in losses]
-    bottom, top = math.log10(floor), math.log10(max(heights, default=10 * floor))
-    ticks = np.linspace(bottom, top, 6)
-    return go.Contour(
-        x=[short(value) for value in x],
-        y=[short(value) for value in y],
-        z=levels,
-        customdata=losses,
-        colorscale="Cividis",
-        contours={"start": round(bottom, 4), "end": round(top, 4), "size": round((top - bottom) / 20, 4) or 1},
-        line={"width": 0.5, "color": "rgba(255, 255, 255, 0.35)"},
-        colorbar={
-            "title": {"text": f"loss − {base:.3g}" if lifted and base else "loss", "side": "top"},
-            "tickvals": [round(float(tick), 3) for tick in ticks],
-            "ticktext": [f"{10**tick:.2g}" for tick in ticks],
-            "outlinewidth": 0,
-        },
-        hovertemplate="(%{x:.4g}, %{y:.4g})<br>loss = %{customdata:.4g}<extra></extra>",
-        name="loss",
-    )
-
-
-def _level(height: float, floor: float) -> float:
-    return round(math.log10(max(height, floor)), 3)
-
-
-def _add_paths(figure: go.Figure, trajectory: pd.DataFrame) -> None:
-    kept = trajectory[[_is_pair(parameters) for parameters in trajectory["parameters"]]]
-    colours = dict(zip(kept["descent"].unique(), (PALETTE[1], *PALETTE[2:]) * len(kept), strict=False))
-    for descent, rows in kept.groupby("descent", sort=False):
-        pairs = [tuple(parameters) for parameters in rows["parameters"]]
-        figure.add_scatter(
-            x=[short(pair[0]) for pair in pairs],
-            y=[short(pair[1]) for pair in pairs],
-            customdata=[[int(step), short(loss)] for step, loss in zip(rows["step"], rows["loss"], strict=True)],
-            name=str(descent),
-            mode="lines+markers",
-            line={"color": colours[descent], "width": 2},
-            marker={"size": [10, *[4] * (len(pairs) - 2), 14][: len(pairs)], "symbol": _symbols(len(pairs))}
-            | {"line": {"color": "white", "width": [2, *[0] * (len(pairs) - 2), 1][: len(pairs)]}},
-            hovertemplate="step %{customdata[0]}: (%{x:.4g}, %{y:.4g})<br>loss = %{customdata[1]:.4g}<extra></extra>",
-        )
-
-
-def _is_pair(parameters: object) -> bool:
-    return parameters is not None and parameters is not pd.NA and len(parameters) == 2  # type: ignore[arg-type]
-
-
-def _symbols(count: int) -> list[str]:
-    """Mark the end with a star; the start is a larger disc."""
-    return ["circle", *["circle"] * (count - 2), "star"][:count]
 
 
 def fit_figure(fits: pd.DataFrame) -> go.Figure | None:

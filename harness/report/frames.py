@@ -29,6 +29,7 @@ from harness.report.tables import (
     fits_frame,
     nodes_frame,
     scalings_frame,
+    targets_frame,
     timings_frame,
     trajectory_frame,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "roofline_frame",
     "scalings_frame",
     "speedups_frame",
+    "targets_frame",
     "timings_frame",
     "trajectory_frame",
 ]

@@ -23,6 +23,7 @@ from harness.report.frames import (
     accuracy_frame,
     cases_frame,
     ceilings_frame,
+    converge_frame,
     counts_frame,
     crossovers_frame,
     detection_frame,
@@ -30,10 +31,12 @@ from harness.report.frames import (
     jobs_frame,
     roofline_frame,
     speedups_frame,
+    targets_frame,
     timings_frame,
 )
 from harness.report.headline import RED, UNDECIDED, headline
 from harness.report.panels import endings, run_panels
+from harness.report.panels_comparison import comparison
 from harness.report.panels_timing import left_out, run_timing_panels
 from harness.report.power import power_panels, power_summary
 from harness.report.speedups import DECISIONS
@@ -57,10 +60,13 @@ def page(run: Run, *, style: str, plotly: str, script: str) -> str:
     findings, detection, accuracy = findings_frame(run), detection_frame(run), accuracy_frame(run)
     timing = run_timing_panels(speedups_frame(run), crossovers_frame(run), roofline_frame(run))
     panels = (*run_panels(findings, detection, cases_frame(run), accuracy), *power_panels(run), *timing)
-    overview = Details(html="", figures={panel.id: panel.figure for panel in panels})
+    compared = comparison(converge_frame(run), targets_frame(run))
+    drawn = (*panels, *compared.panels)
+    overview = Details(html="", figures={panel.id: panel.figure for panel in drawn})
     return templates.get_template("report.html.j2").render(
         **summary(run),
         panels=panels,
+        comparison=compared,
         accuracy=accuracy_table(accuracy),
         endings=endings(cases_frame(run), findings),
         payloads=[_payload(case, found) for case, found in {"": overview, **details}.items()],

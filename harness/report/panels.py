@@ -64,7 +64,8 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
             "descent",
             "Loss and distance, step by step",
             "Loss, and distance to the minimum where one is known, after each step. A straight line on this scale is "
-            "linear convergence.",
+            "linear convergence. Where an entry has several seeds, the line is their median and the band holds the "
+            "middle 80 % of them.",
             figures.convergence_figure(frames.trajectory, frames.converge),
         ),
         *_path_panels(frames),
@@ -130,15 +131,17 @@ def endings(cases: pd.DataFrame, findings: pd.DataFrame) -> tuple[tuple[str, str
 
 
 def _path_panels(frames: CaseFrames) -> list[Panel | None]:
-    """Return one figure for each loss surface, with the path of its own descent."""
-    panels = []
-    for number, (descent, surface) in enumerate(frames.contours.groupby("descent", sort=False)):
-        path = frames.trajectory[frames.trajectory["descent"] == descent]
-        caption = "Each line joins points of equal loss; the path is the descent, step by step."
-        panels.append(
-            make_panel(f"path-{number}", "descent", f"Path of {descent}", caption, figures.path_figure(surface, path))
+    """Return one figure for each start on a loss of two parameters, with the paths of all descents from there."""
+    caption = (
+        "Each line joins points of equal loss; a path goes from the disc to the star. Play it, or move the slider: all "
+        "descents are shown at the same step, and steps follow each other faster and faster."
+    )
+    return [
+        make_panel(
+            f"path-{number}", "descent", journey.name, caption, figures.path_figure(journey.surface, journey.paths)
         )
-    return panels
+        for number, journey in enumerate(figures.journeys(frames.contours, frames.trajectory))
+    ]
 
 
 def _fit_panels(frames: CaseFrames) -> list[Panel | None]:

@@ -25,6 +25,7 @@ from harness.report.tables import (
     curves_frame,
     findings_frame,
     scalings_frame,
+    targets_frame,
     timings_frame,
     trajectory_frame,
 )
@@ -86,6 +87,7 @@ def results_frame(run: Run) -> pd.DataFrame:
         "finding": findings_frame(run),
         "curve": curves_frame(run),
         "converge": converge_frame(run),
+        "target": targets_frame(run),
         "trajectory": trajectory_frame(run),
         "rate": rates_frame(run),
         "timing": timings_frame(run),

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Run, Timing, VerifyRecord
 from harness.report import columns
+from harness.report.descents import descent_names, start_text
 
 Row = Mapping[str, object]
 
@@ -77,14 +78,29 @@ def edges_frame(run: Run) -> pd.DataFrame:
 
 def converge_frame(run: Run) -> pd.DataFrame:
     """Return one row per convergence run."""
-    return build((_descent_row(record) for record in converge_records(run)), columns.CONVERGE)
+    names = descent_names(run)
+    return build((_descent_row(record, names) for record in converge_records(run)), columns.CONVERGE)
+
+
+def targets_frame(run: Run) -> pd.DataFrame:
+    """Return one row per target of the ladder of every convergence run."""
+    names = descent_names(run)
+    return build(
+        (
+            _descent_key(record, names) | {"optimizer": record.optimizer} | _fields(target, columns.TARGETS)
+            for record in converge_records(run)
+            for target in record.targets
+        ),
+        columns.TARGETS,
+    )
 
 
 def trajectory_frame(run: Run) -> pd.DataFrame:
     """Return one row per kept step of every convergence run."""
+    names = descent_names(run)
     return build(
         (
-            _descent_key(record) | _fields(point, columns.TRAJECTORY)
+            _descent_key(record, names) | _fields(point, columns.TRAJECTORY)
             for record in converge_records(run)
             for point in record.trajectory
         ),
@@ -94,9 +110,10 @@ def trajectory_frame(run: Run) -> pd.DataFrame:
 
 def contours_frame(run: Run) -> pd.DataFrame:
     """Return one row per grid point of every loss surface."""
+    names = descent_names(run)
     return build(
         (
-            _descent_key(record)
+            _descent_key(record, names)
             | {"x_label": contour.labels[0], "y_label": contour.labels[1], "x": x, "y": y, "loss": loss}
             for record in converge_records(run)
             if (contour := record.contour) is not None
@@ -109,9 +126,10 @@ def contours_frame(run: Run) -> pd.DataFrame:
 
 def fits_frame(run: Run) -> pd.DataFrame:
     """Return one row per datum, and one per predicted value and kept step, of every animated fit."""
+    names = descent_names(run)
     return build(
         (
-            _descent_key(record) | {"x_label": fit.x_label, "y_label": fit.y_label, "step": step, "x": x, "y": y}
+            _descent_key(record, names) | {"x_label": fit.x_label, "y_label": fit.y_label, "step": step, "x": x, "y": y}
             for record in converge_records(run)
             if (fit := record.fit) is not None
             for step, values in [(None, fit.y), *zip(fit.steps, fit.predictions, strict=True)]
@@ -222,17 +240,26 @@ def _key(record: CaseRecord) -> dict[str, object]:
     return {"job": record.job, "case": record.case}
 
 
-def _descent_key(record: ConvergeRecord) -> dict[str, object]:
-    return {**_key(record), "descent": f"{record.run} · seed {record.seed}", "seed": record.seed}
+def _descent_key(record: ConvergeRecord, names: Mapping[str, str]) -> dict[str, object]:
+    return {**_key(record), "descent": f"{names[record.job]} · seed {record.seed}", "seed": record.seed}
 
 
-def _descent_row(record: ConvergeRecord) -> dict[str, object]:
+def _descent_row(record: ConvergeRecord, names: Mapping[str, str]) -> dict[str, object]:
+    listed = record.minimum or record.final
     texts = {
         "minimum": "\n".join(f"{name} = {numbers_text(values)}" for name, values in record.minimum) or None,
         "final": "\n".join(f"{name} = {numbers_text(values)}" for name, values in record.final) or None,
         "metric": ", ".join(f"{name} {value:.6g}" for name, value in record.metric) or None,
     }
-    return _fields(record, columns.CONVERGE) | _descent_key(record) | texts
+    return (
+        _fields(record, columns.CONVERGE)
+        | _descent_key(record, names)
+        | texts
+        | {
+            "dimension": sum(len(values) for _, values in listed) or None,
+            "start": start_text(record),
+        }
+    )
 
 
 def _timing_row(timing: Timing) -> dict[str, object]:

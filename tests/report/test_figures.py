@@ -266,11 +266,13 @@ def test_convergence_with_negative_losses_is_linear() -> None:
     assert None not in figure.data[0].y
 
 
-def test_convergence_shows_seeds_as_faint_lines_of_one_colour() -> None:
-    """Seeds of one run must share a colour and a single legend entry that counts them."""
+def test_convergence_shows_seeds_as_a_median_in_a_band() -> None:
+    """Seeds of one run must be a median inside a band of the same colour, with a legend entry that counts them."""
     figure = made(convergence_figure(trajectory(seeds=3)))
     assert len({trace.line.color for trace in figure.data}) == 1
     assert [trace.name for trace in figure.data if trace.showlegend] == ["SGD(lr=0.1) (3 seeds)"]
+    band, line = figure.data[:2]
+    assert (line.y[0], band.y[0], band.y[-1]) == pytest.approx((2.0, 1.2, 2.8))
 
 
 def test_convergence_draws_the_tolerance() -> None:
@@ -282,7 +284,7 @@ def test_convergence_draws_the_tolerance() -> None:
 def test_path_lies_on_the_surface() -> None:
     """The path's points must be the parameters, over a grid whose rows are y."""
     figure = made(path_figure(contours(), trajectory()))
-    surface, path = figure.data
+    surface, path, _, _ = figure.data
     assert [list(row) for row in surface.customdata] == [[2.0, 1.0, 2.0], [2.0, 1.0, 2.0]]
     assert (path.x[:2], path.y[:2]) == ((1.0, 0.8), (-1.0, -0.8))
 

@@ -33,6 +33,7 @@ SCHEMAS = {
     "roofline": columns.ROOFLINE,
     "scalings": columns.SCALINGS,
     "speedups": columns.SPEEDUPS,
+    "targets": columns.TARGETS,
     "timings": columns.TIMINGS,
     "trajectory": columns.TRAJECTORY,
 }
@@ -193,7 +194,7 @@ def test_a_speed_up_never_stands_beside_a_failed_descent(factory):
 def test_results_hold_every_row_of_every_table(factory):
     """One long frame, told apart by its column `kind`."""
     run = factory.full_run()
-    run = replace(run, records=(*run.records, factory.sweep("rosenbrock")))
+    run = replace(run, records=(*run.records, factory.sweep("rosenbrock"), *factory.compared()))
     results = frames.results_frame(run)
     assert len(results[results["kind"] == "finding"]) == len(frames.findings_frame(run))
     assert set(results["kind"]) == set(columns.RESULT_TABLES)

@@ -97,11 +97,13 @@ const drawing = (() => {
     slider.max = frames.length - 1;
     slider.value = slider.max;
     let timer = null;
+    /* Without a redraw, plotly's animation takes everything but lines and points off the figure. */
+    const redraw = place.data.some((trace) => trace.type !== "scatter");
     const show = () => {
       const { name } = frames[slider.value];
       output.textContent = `step ${name}`;
       slider.setAttribute("aria-valuetext", output.textContent);
-      const motion = { mode: "immediate", transition: { duration: 0 }, frame: { duration: 0, redraw: false } };
+      const motion = { mode: "immediate", transition: { duration: 0 }, frame: { duration: 0, redraw } };
       return library.animate(place, [name], motion);
     };
     const stop = () => {

@@ -101,5 +101,13 @@
     } else if (event.key === "Escape" && event.target === filter) clear();
   });
 
+  /* One of several tables is shown: the one the reader chose. */
+  document.addEventListener("change", (event) => {
+    const chooser = event.target.closest("[data-shows]");
+    for (const part of chooser?.closest("section").querySelectorAll("[data-part]") ?? []) {
+      part.hidden = part.dataset.part !== chooser.value;
+    }
+  });
+
   follow();
 })();
