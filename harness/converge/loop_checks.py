@@ -44,7 +44,7 @@ EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class LoopUnderTest:
     """A convergence entry on a subject, from which trainings are made anew for every check."""
 
     subject: Subject
@@ -77,7 +77,7 @@ class Tested:
         return Training(problem=problem, stepper=self.stepper(problem))
 
 
-def loop_findings(tested: Tested) -> Iterator[Finding]:
+def loop_findings(tested: LoopUnderTest) -> Iterator[Finding]:
     """Yield a finding per declared property of an entry's training loop."""
     entry = tested.entry
     if entry.batches is not None and entry.batches.workers:
@@ -96,7 +96,7 @@ def loop_findings(tested: Tested) -> Iterator[Finding]:
         yield from moving_findings(tested.problem, tested.stepper, tested.labels, entry)
 
 
-def workers_findings(tested: Tested, batches: Batches) -> Iterator[Finding]:
+def workers_findings(tested: LoopUnderTest, batches: Batches) -> Iterator[Finding]:
     """Compare the batches of a loader with worker processes with those of one without, and with its own again."""
     problem = tested.problem()
     place = torch.device(tested.device)
@@ -113,10 +113,14 @@ def workers_findings(tested: Tested, batches: Batches) -> Iterator[Finding]:
     yield _same(tested.labels, "worker processes ~ again", again, first, "the first time")
 
 
-def accumulation_finding(tested: Tested) -> Finding:
-    """Compare accumulated gradients with the gradient of all their rows at once, within rounding of both."""
+def accumulation_finding(tested: LoopUnderTest) -> Finding:
+    """Compare accumulated gradients with the gradient of all their rows at once, within rounding of both.
+
+    Without mixed precision, whose rounding would hide much; that has a check of its own, on the accumulated gradient.
+    """
     training = tested.training()
-    problem, loop = training.problem, cast("Loop", training.problem.loop)
+    problem = training.problem
+    loop = replace(cast("Loop", problem.loop), autocast=None, scaler=None)
     stream = cast("Epochs", problem.stream)
     entries = []
     for step in range(min(ACCUMULATED, tested.entry.steps)):
@@ -138,7 +142,7 @@ def accumulation_finding(tested: Tested) -> Finding:
     )  # fmt: skip
 
 
-def clipping_finding(tested: Tested) -> Finding:
+def clipping_finding(tested: LoopUnderTest) -> Finding:
     """Compare the gradients an optimizer sees with the formula on those from before clipping."""
     training, clip = tested.training(), tested.entry.clip
     problem, loop = training.problem, cast("Loop", training.problem.loop)
@@ -167,14 +171,13 @@ def clipping_finding(tested: Tested) -> Finding:
     )  # fmt: skip
 
 
-def precision_finding(tested: Tested) -> Finding:
+def precision_finding(tested: LoopUnderTest) -> Finding:
     """Compare a mixed-precision gradient, unscaled, with that of float64, within rounding at the lower precision."""
     problem = tested.training().problem
     loop = cast("Loop", problem.loop)
     problem.advance()
     mixed = _unclipped(problem, loop)
-    problem.loop = replace(loop, autocast=None, scaler=None)
-    plain = _unclipped(problem, problem.loop)
+    plain = _unclipped(problem, replace(loop, autocast=None, scaler=None))
     parts = problem.parts or (problem.data if problem.batch is None else problem.batch,)
     joined = cast("Epochs", problem.stream).joined(parts) if problem.parts else parts[0]
     dtype = cast("str", tested.entry.autocast)
@@ -182,14 +185,14 @@ def precision_finding(tested: Tested) -> Finding:
     if torch.equal(mixed, plain):
         return finding(tested.labels, check, Outcome.VACUOUS, "autocast changed no bit of the gradient", dtype=dtype)
     exact = problem.objective(joined).gradient(problem.flat().double().cpu())[1]
-    bars = _bars(tested, problem, (joined,), [1.0])
+    bars = _bars(tested, problem, (joined,), [1.0], dtype)
     return compared(
         tested.labels, check, _entries(problem, mixed, exact, bars, 0), oracle="float64", dtype=dtype,
         bar_origin=f"what rounding to {dtype} may do (Monte Carlo arithmetic)",
     )  # fmt: skip
 
 
-def schedule_finding(tested: Tested, model: ScheduleModel) -> Finding:
+def schedule_finding(tested: LoopUnderTest, model: ScheduleModel) -> Finding:
     """Compare the learning rate at every step with that of the same schedule moved on by itself."""
     training = tested.training()
     epoch = training.problem.epoch
@@ -215,7 +218,7 @@ def schedule_finding(tested: Tested, model: ScheduleModel) -> Finding:
     return equal(tested.labels, check, pairs, oracle="the schedule by itself")
 
 
-def resume_finding(tested: Tested) -> Finding:
+def resume_finding(tested: LoopUnderTest) -> Finding:
     """Compare the end of a training that was stored half-way and resumed in fresh objects with the uninterrupted."""
     with torch.random.fork_rng(devices=_generators(tested.device)):
         whole = tested.training()
@@ -248,13 +251,16 @@ def _same(
 
 def _unclipped(problem: Problem, loop: Loop) -> Tensor:
     """Return the loop's gradient (n,) on the current step's data as it is before clipping, unscaled, in float64."""
+    own = cast("Loop", problem.loop)
     problem.loop = replace(loop, clip=None)
     problem.evaluate()
-    loop.unscaled, problem.loop = problem.loop.unscaled, loop
+    own.unscaled, problem.loop = own.unscaled or problem.loop.unscaled, own
     return problem.flat_gradient().double().cpu()
 
 
-def _bars(tested: Tested, problem: Problem, parts: tuple[Tensors, ...], shares: list[float]) -> Tensor:
+def _bars(
+    tested: LoopUnderTest, problem: Problem, parts: tuple[Tensors, ...], shares: list[float], dtype: str | None = None
+) -> Tensor:
     """Return what rounding may do (n,) to the weighted sum of the gradients of some batches."""
     objectives = [problem.objective(part) for part in parts]
 
@@ -262,7 +268,7 @@ def _bars(tested: Tested, problem: Problem, parts: tuple[Tensors, ...], shares: 
         gradients = [one.gradient(flat)[1] * share for one, share in zip(objectives, shares, strict=True)]
         return torch.stack(gradients).sum(0)
 
-    kind = getattr(torch, tested.entry.autocast or tested.entry.dtype)
+    kind = getattr(torch, dtype or tested.entry.dtype)
     generator = generator_for(tested.seed, tested.subject.name, "converge", "rounding")
     return rounding_bars(compute, problem.flat().double().cpu(), dtypes=(kind,), generator=generator)[kind]
 

@@ -24,7 +24,7 @@ from harness.converge.descent import Descent, Rules, descend
 from harness.converge.explain import survey
 from harness.converge.expressions import score
 from harness.converge.loop import equip, why_skipped
-from harness.converge.loop_checks import Tested, loop_findings
+from harness.converge.loop_checks import LoopUnderTest, loop_findings
 from harness.converge.minimum import Minimum, find_minimum, tolerance
 from harness.converge.nudge import nudge_start
 from harness.converge.optimizers import GD, Chosen, check_options, make_optimizer
@@ -171,7 +171,7 @@ def _one_seed(
         record = with_pictures(record, problem, model, descent, reached) if pictures else record
     if not pictures:
         return record
-    tested = Tested(
+    tested = LoopUnderTest(
         subject=subject, entry=model, sizes=sizes, optimizer=optimizer, seed=blank.seed, device=device,
         command=blank.command,
     )  # fmt: skip
