@@ -24,5 +24,7 @@ def loop_faults(entry: ConvergeModel, *, module: bool) -> Iterator[tuple[str, st
         yield "autocast", "mixed precision needs float32 parameters: set `dtype: float32`"
     if entry.gradient == "analytic" and (entry.accumulate > 1 or entry.autocast is not None):
         yield "gradient", "gradient accumulation and mixed precision are autograd's: leave out `gradient: analytic`"
+    if entry.resume and entry.fresh:
+        yield "resume", "fresh inputs have no loader whose place could be stored; use `batches`"
     if entry.moved and not module:
         yield "moved", "only a module can be moved; the case's function is an expression"
