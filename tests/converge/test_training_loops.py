@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from harness.case import datasets
 from harness.case.build import build_subject
 from harness.case.case import Case
-from harness.case.schema import CaseModel
+from harness.case.load import load_cases
+from harness.case.loop_faults import loop_faults
+from harness.case.schema import CaseModel, ConvergeModel
 from harness.case.trust import Trust
 from harness.converge import loop_checks, training
 from harness.converge import problem as problems
@@ -22,7 +26,11 @@ from harness.converge.loop import Loop, Schedule, equip
 from harness.converge.loop_checks import LoopUnderTest, loop_findings
 from harness.converge.problem import problem_sizes
 from harness.converge.run import converge_case
+from harness.errors import UsageError
 from harness.records import Finding, Outcome
+from harness.verify.check import verify_case
+
+ROOT = Path(__file__).resolve().parents[2]
 
 MODULE = """
 from torch import nn
@@ -336,3 +344,59 @@ def test_a_broken_loop_turns_its_record_red(
     (bad,) = converge_case(case, 0, trust=trust, seed=0)
     assert (bad.outcome, bad.status) == (Outcome.FAIL, "hit")
     assert "off by" in bad.message
+
+
+def test_the_documented_training_passes(tmp_path: Path) -> None:
+    """The case file printed in the documentation loads, and its training and every check of its loop pass."""
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (tmp_path / "ring.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
+    (case,) = load_cases([tmp_path])
+    (record,) = converge_case(case, 0, trust=Trust(), seed=0)
+    assert (record.outcome, len(record.findings)) == (Outcome.PASS, 6)
+
+
+def test_a_case_without_its_package_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where scikit-learn is missing, a training on its digits and its verification are skipped."""
+    datasets._digits.cache_clear()
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    folder = ROOT / "cases" / "training"
+    (case,) = (one for one in load_cases([folder / "loops.yaml"]) if one.id == "digit-classifier")
+    trust = Trust(folders=(folder,))
+    records = (*converge_case(case, 0, trust=trust, seed=0), verify_case(case, trust=trust, seed=0))
+    assert all(one.outcome is Outcome.SKIPPED and "pip install scikit-learn" in one.message for one in records)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry"),
+    [
+        ("accumulate", {"accumulate": 2}),
+        ("schedule", {"schedule": {"name": "StepLR", "every": "epoch"}}),
+        ("clip", {"clip": {}}),
+        ("clip", {"clip": {"norm": 1.0, "value": 1.0}}),
+        ("autocast", {"autocast": "bfloat16"}),
+        ("gradient", {"autocast": "bfloat16", "dtype": "float32", "gradient": "analytic"}),
+        ("resume", {"resume": True, "fresh": ["x"]}),
+        ("moved", {"moved": True}),
+    ],
+)
+def test_keys_that_do_not_fit_are_told_when_the_file_is_read(key: str, entry: dict[str, Any]) -> None:
+    """What a key of the loop needs from the others is a fault of the file, at that key."""
+    assert [place for place, _ in loop_faults(ConvergeModel.model_validate(entry), module=False)] == [key]
+
+
+def test_a_schedule_that_does_not_exist_is_misuse(tested: Callable) -> None:
+    """Unknown schedules, refused options, and optimizers that are none of PyTorch's are told as such."""
+    for entry in (
+        {"schedule": {"name": "StairsLR"}},
+        {"schedule": {"name": "StepLR"}},
+        {"schedule": {"name": "StepLR", "options": {"step_size": 2}}, "optimizer": "GD"},
+    ):
+        with pytest.raises(UsageError, match=r"Cannot (use|schedule)"):
+            tested(**entry).training()
+
+
+def test_a_module_that_is_none_cannot_move(tested: Callable) -> None:
+    """A subject without a module has nothing to move."""
+    made = tested(moved=True)
+    with pytest.raises(UsageError, match="no module"):
+        list(loop_findings(replace(made, subject=replace(made.subject, module=None))))
