@@ -126,8 +126,10 @@ def _table(target: str, runs: Sequence[_Run], *, comparable: bool) -> Table:
 
 def _badness(runs: Sequence[_Run]) -> tuple[int, float, int]:
     """Rank a problem: undeclared failures first, then by the share of descents that missed, then by the least cost."""
-    costs = [run.cost for run in runs if run.cost is not None]
-    return sum(run.failed for run in runs), 1 - len(costs) / len(runs), min(costs, default=0)
+    meant = [run for run in runs if run.row.expect != DECLARED_TO_DIVERGE]
+    costs = [run.cost for run in meant if run.cost is not None]
+    missed = 1 - len(costs) / len(meant) if meant else 0.0
+    return sum(run.failed for run in runs), missed, min(costs, default=0)
 
 
 def _line(runs: Sequence[_Run], optimizers: Sequence[str], *, several: bool, comparable: bool) -> Line:

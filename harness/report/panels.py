@@ -134,7 +134,8 @@ def _path_panels(frames: CaseFrames) -> list[Panel | None]:
     """Return one figure for each start on a loss of two parameters, with the paths of all descents from there."""
     caption = (
         "Each line joins points of equal loss; a path goes from the disc to the star. Play it, or move the slider: all "
-        "descents are shown at the same step, and steps follow each other faster and faster."
+        "descents are shown at the same step, and steps follow each other faster and faster. A step of LBFGS holds "
+        "several gradient evaluations."
     )
     return [
         make_panel(

@@ -17,12 +17,15 @@ SEED = " · seed "
 LOW, HIGH = 0.1, 0.9
 """Quantiles over seeds that bound a band."""
 
+LARGEST, GONE = 1e300, 1e290
+"""Stands for what is not finite, which cannot be interpolated; and what is above comes of it."""
+
 Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Quantiles over seeds, by step; NaN where seeds that diverged leave none."""
+    """Quantiles over seeds, by step; infinite where the seeds that diverged reach into them."""
 
     steps: npt.NDArray[np.int64]
     low: Vector
@@ -50,14 +53,15 @@ def seed_spread(rows: pd.DataFrame, quantity: str, *, most: int) -> Spread:
     places = np.unique(np.linspace(0, len(every) - 1, min(max(most, 2), len(every))).round().astype(int))
     steps = every[places]
     curves = np.stack([_curve(mine, quantity, steps) for _, mine in rows.groupby("seed", sort=False)])
-    with np.errstate(invalid="ignore"):  # between two infinities there is no quantile
-        low, middle, high = np.quantile(curves, [LOW, 0.5, HIGH], axis=0)
+    low, middle, high = (
+        np.where(found > GONE, np.inf, found) for found in np.quantile(curves, [LOW, 0.5, HIGH], axis=0)
+    )
     return Spread(steps=steps, low=low, middle=middle, high=high)
 
 
 def _curve(rows: pd.DataFrame, quantity: str, steps: npt.NDArray[np.int64]) -> Vector:
     ordered = rows.sort_values("step")
     values = ordered[quantity].to_numpy(dtype=np.float64, na_value=np.nan)
-    with np.errstate(invalid="ignore"):  # interpolating towards an infinite loss
-        curve: Vector = np.interp(steps, ordered["step"].to_numpy(dtype=np.float64), values)
+    finite = np.where(np.isfinite(values), values, LARGEST)
+    curve: Vector = np.interp(steps, ordered["step"].to_numpy(dtype=np.float64), finite)
     return curve

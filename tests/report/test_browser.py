@@ -44,6 +44,7 @@ def pages(factory, tmp_path_factory):
         "hostile": factory.small_run(factory.hostile()),
         "large": factory.large_run(cases=60, findings=50),
         "sweep": factory.sweep_run(),
+        "compared": factory.small_run(*factory.compared()),
     }
     for name, run in runs.items():
         (folder / f"{name}.html").write_text(render_html(run), encoding="utf-8")
@@ -206,7 +207,7 @@ def test_the_fit_plays(visit):
     """Play goes back to the first step, and frames advance to the last by themselves."""
     details = open_case(visit(), "curve-fit")
     plot = draw(details, "fit-0")
-    slider, play = details.locator(".player input"), details.locator(".player .play")
+    slider, play = (details.locator(f'.player[data-player="fit-0"] {part}') for part in ("input", ".play"))
     curve = "element => element.data[1].y[0]"
     last = plot.evaluate(curve)
     play.click()
@@ -220,11 +221,43 @@ def test_the_fit_plays(visit):
     assert plot.evaluate(curve) == pytest.approx(last)
 
 
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_descent_on_contours_plays_only_when_asked_and_pauses(motion, visit):
+    """Nothing moves by itself; play moves the head from the start on, pause stops it; the contours stay."""
+    details = open_case(visit(reduced_motion=motion), "rosenbrock")
+    plot = draw(details, "path-0")
+    player = details.locator('.player[data-player="path-0"]')
+    slider, play = player.locator("input"), player.locator(".play")
+    assert slider.evaluate("element => element.value === element.max")
+    head = "element => element.data.at(-1).x[0]"
+    play.click()
+    details.page.wait_for_function("([slider]) => Number(slider.value) >= 2", arg=[slider.element_handle()])
+    play.click()
+    assert play.text_content() == "Play"
+    assert plot.evaluate(head) > 1.0
+    assert plot.locator(".contourlayer path").count() > 0
+    assert slider.evaluate("element => Number(element.value) < Number(element.max)")
+
+
+def test_the_reader_chooses_the_target(visit):
+    """A choice shows the curves of one target, and the table of one."""
+    page = visit("compared")
+    plot = draw(page.locator("#comparison"), "run-profiles")
+    shown_metas = (
+        "element => [...new Set(element.data.filter(trace => trace.visible === true).map(trace => trace.meta))]"
+    )
+    page.locator('[data-chooser="run-profiles"]').select_option("τ = 10⁻¹")
+    assert plot.evaluate(shown_metas) == ["τ = 10⁻¹"]
+    page.locator("[data-shows]").select_option("τ = 10⁻³")
+    assert page.locator("#comparison [data-part]:visible").count() == 1
+    assert "2 of 3 arrived" in page.locator("#comparison [data-part]:visible").inner_text()
+
+
 def test_the_fit_s_slider_works_by_keyboard(visit):
     """Each step can be looked at, and is read out."""
     details = open_case(visit(), "curve-fit")
     draw(details, "fit-0")
-    slider = details.locator(".player input")
+    slider = details.locator('.player[data-player="fit-0"] input')
     slider.press("Home")
     assert slider.get_attribute("aria-valuetext") == "step 0"
 
