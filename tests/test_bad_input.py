@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness.cli import app as cli
 from harness.errors import Fault
 from harness.records import ExitCode
 from harness.run.journal import read_run

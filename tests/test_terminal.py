@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from harness.records import ConvergeRecord, Environment, Finding, Outcome, Run, RunFooter, RunHeader, VerifyRecord
-from harness.terminal import count_text, print_run, progress, worst_finding
+from harness.terminal.run import count_text, print_run, progress, worst_finding
 
 
 def finding(outcome, error=None, **changes):

@@ -29,7 +29,7 @@ from harness.run.options import RunOptions
 from harness.run.plan import plan
 from harness.run.run import run
 from harness.run.work import blank_record
-from harness.terminal_rates import print_sweeps
+from harness.terminal.rates import print_sweeps
 
 BOWL = "x @ (a * x) / 2"
 """Curvatures 1 and 4: gradient descent converges where the rate is below 2/4."""

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness import cli
+from harness.cli import app as cli
 from harness.gate import git
 from harness.gate.trees import PREFIX
 from harness.records import ExitCode

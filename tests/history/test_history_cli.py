@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
+from harness.cli import app as cli
+from harness.cli.conclude import record
 from harness.errors import UsageError
 from harness.history.metrics import METRICS
 from harness.history.page import render_history
@@ -128,7 +129,7 @@ def test_what_is_recorded_without_being_told(tmp_path):
 def test_an_interrupted_run_is_no_point(make_run, tmp_path):
     """Half a run is not recorded; a whole one is."""
     for interrupted in (True, False):
-        cli._record(make_run(interrupted=interrupted), str(tmp_path / "history"), quiet=True)
+        record(make_run(interrupted=interrupted), str(tmp_path / "history"), quiet=True)
         assert (tmp_path / "history").exists() is not interrupted
 
 

@@ -19,7 +19,7 @@ from harness.report.gate_html import render_gate_html
 from harness.report.gate_junit import render_gate_junit
 from harness.report.gate_markdown import render_gate_markdown
 from harness.report.write_gate import GATE_FILES, add_step_summary, read_gate, write_gate
-from harness.terminal_gate import print_gate
+from harness.terminal.gate import print_gate
 
 HOSTILE = '<script>alert("|`*")</script>\x00\ud800'
 

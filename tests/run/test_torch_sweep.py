@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from harness import cli
 from harness.case import samples as adapter
 from harness.case.operators import Operator, choose_operators
 from harness.case.peculiar import CONSTANT, EXCLUDED
 from harness.case.samples import SPARE, operator_samples
+from harness.cli import app as cli
 from harness.commands import sweep_command
 from harness.errors import NothingToRunError, UsageError
 from harness.records import ExitCode, Finding, Outcome

@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 
 import harness
-from harness import cli
+from harness.cli import app as cli
 from harness.records import Catch, DetectionPower, Outcome, Run, Survivor, VerifyRecord
 from harness.report.html import render_html
 from harness.report.power import power_frame, power_summary
 from harness.run.journal import read_run
-from harness.terminal_power import print_power
+from harness.terminal.power import print_power
 
 SQUARE = """\
 case: square

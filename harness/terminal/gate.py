@@ -23,7 +23,7 @@ from harness.gate.records import Compared, GateResult, VerificationChange
 from harness.records import ExitCode
 from harness.report import gate_words as words
 from harness.report import text
-from harness.terminal import output_console
+from harness.terminal.run import output_console
 
 DECISIONS = {
     Decision.SLOWER: "bold red",

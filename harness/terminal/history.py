@@ -14,7 +14,7 @@ from harness.history.trends import Direction, Trend, fewest
 from harness.history.view import Seen, View
 from harness.history.words import arrow, difference_text, meetings, place_text, size_text, sparkline
 from harness.report.text import count
-from harness.terminal import output_console
+from harness.terminal.run import output_console
 
 MOST_NAMES = 4
 """Series named for one place of change; the rest are counted."""

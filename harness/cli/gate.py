@@ -1,12 +1,11 @@
 """The command `harness gate`: its options, messages and exit codes; all work is done elsewhere.
 
-As in `harness.cli`, everything heavy is imported inside the command.
+As everywhere on the command line, everything heavy is imported inside the command.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from contextlib import suppress
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.options import AsJson, EffortName, Keyword, Memory, Out, Paths, Seed, Tags, Trusted, command_line
 from harness.errors import UsageError
 from harness.records import ExitCode
 
@@ -30,46 +30,29 @@ class CountRule(StrEnum):
     FAIL = "fail"
 
 
-class Effort(StrEnum):
-    """Values of --effort."""
-
-    QUICK = "quick"
-    STANDARD = "standard"
-    THOROUGH = "thorough"
-
-
 def gate(
-    paths: Annotated[
-        list[str] | None, typer.Argument(help="Case files, and folders of them; the folder `cases` if none is given.")
-    ] = None,
+    paths: Paths = None,
     *,
     base: Annotated[
         str | None, typer.Option(metavar="REF|DIR", help="A git ref to compare with, or a folder with another copy.")
     ] = None,
     margin: Annotated[str, typer.Option(metavar="P%", help="Smallest slow-down that counts.")] = "3%",
-    keyword: Annotated[
-        str | None, typer.Option("-k", metavar="EXPR", help="Cases whose id or title matches, as pytest's -k.")
-    ] = None,
-    tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="T", help="Cases with this tag; repeat it for several.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run directory. (default: reports/TIME-gate)")] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of every random draw.")] = 0,
+    keyword: Keyword = None,
+    tag: Tags = None,
+    out: Out = None,
+    seed: Seed = 0,
     device: Annotated[str, typer.Option(metavar="D", help="Where subjects run: cpu, cuda, cuda:1.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads torch computes with while timing.")] = 1,
     effort: Annotated[
-        Effort, typer.Option(help="How hard verification looks; above quick, detection power is compared too.")
-    ] = Effort.QUICK,
+        EffortName, typer.Option(help="How hard verification looks; above quick, detection power is compared too.")
+    ] = EffortName.QUICK,
     counts: Annotated[
         CountRule, typer.Option(help="What an exact count that rose does: operators, FLOPs, bytes saved.")
     ] = CountRule.REPORT,
     every_case: Annotated[
         bool, typer.Option("--all-cases", help="Time the cases too that declare no benchmark.")
     ] = False,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option("--trust", metavar="X", help="Package or folder whose Python code may run; repeatable."),
-    ] = None,
+    trust: Trusted = None,
     base_python: Annotated[
         str | None, typer.Option(metavar="FILE", help="Interpreter for the base, with this harness installed.")
     ] = None,
@@ -82,8 +65,8 @@ def gate(
     timeout: Annotated[
         float | None, typer.Option(min=0.1, metavar="S", help="Seconds one verification may take.")
     ] = None,
-    memory: Annotated[float, typer.Option(min=0.01, metavar="GIB", help="Memory a process may take, in GiB.")] = 8.0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of the table.")] = False,
+    memory: Memory = 8.0,
+    json: AsJson = False,
     self_test: Annotated[
         bool, typer.Option("--self-test", help="Measure how often the gate is wrong here: needs no base, takes long.")
     ] = False,
@@ -110,7 +93,7 @@ def gate(
     options = GateOptions(
         base=base or "", paths=tuple(paths or ["cases"]), keyword=keyword, tags=tuple(tag or ()),
         trust=tuple(trust or ()), base_python=base_python, prepare=prepare, effort=effort.value, jobs=jobs or 0,
-        verify_limit_s=timeout, counts=counts.value, timing=timing, command=shlex.join(["harness", *sys.argv[1:]]),
+        verify_limit_s=timeout, counts=counts.value, timing=timing, command=command_line(),
     )  # fmt: skip
     try:
         if self_test:
@@ -140,7 +123,7 @@ def parse_margin(text: str) -> float:
 
 
 def _self_test(options: GateOptions, directory: Path, comparisons: int) -> int:
-    from harness.cli_selftest import run_self_test
+    from harness.cli.selftest import run_self_test
 
     _make(directory)
     return run_self_test(
@@ -154,7 +137,7 @@ def _go(options: GateOptions, directory: Path, *, as_json: bool, latest: bool) -
     from harness.gate.gate import gate as compare
     from harness.gate.records import to_json
     from harness.run.run import point_latest
-    from harness.terminal_gate import gate_progress, print_gate
+    from harness.terminal.gate import gate_progress, print_gate
 
     _make(directory)
     try:

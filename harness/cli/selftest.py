@@ -48,7 +48,7 @@ def run_self_test(
     from harness.gate.trees import working_tree
     from harness.gate.workloads import candidates
     from harness.run.environment import environment as current
-    from harness.terminal_gate import gate_progress
+    from harness.terminal.gate import gate_progress
 
     def keep(test: SelfTest) -> None:
         (directory / SAMPLES).write_text(to_json(test), encoding="utf-8")
