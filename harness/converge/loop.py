@@ -204,3 +204,15 @@ def why_skipped(entry: ConvergeModel, device: str) -> str | None:
     if entry.autocast == "float16" and not device.startswith("cuda"):
         return "float16 with a GradScaler needs CUDA: run it with --device cuda"
     return None
+
+
+def loop_words(entry: ConvergeModel) -> tuple[str, ...]:
+    """Say what an entry's loop does beside evaluating one loss, as shown to people: ``clipped to norm 1``."""
+    words = [f"{entry.accumulate} batches a step"] if entry.accumulate > 1 else []
+    if entry.clip is not None:
+        words.append(f"clipped to norm {entry.clip.norm:g}" if entry.clip.norm else f"clipped to ±{entry.clip.value:g}")
+    if entry.schedule is not None:
+        words.append(entry.schedule.name)
+    if entry.autocast is not None:
+        words.append(f"{entry.autocast} autocast")
+    return tuple(words)

@@ -18,6 +18,7 @@ from harness.case.points import parse_value
 from harness.case.schema import ConvergeModel
 from harness.commands import repeat_command
 from harness.converge.descent import Descent
+from harness.converge.loop import loop_words
 from harness.converge.minimum import Minimum, flat_units, tolerance
 from harness.converge.objective import Objective
 from harness.converge.optimizers import describe, format_option
@@ -174,7 +175,7 @@ def run_words(model: ConvergeModel) -> str:
     """Return an entry as shown to people: ``SGD(lr=0.1), analytic gradient``."""
     gradient = "analytic gradient" if model.gradient == "analytic" else "autograd"
     relative = ", relative to its start" if model.relative else ""
-    return f"{describe(model.optimizer_name, model.options)}, {gradient}{relative}"
+    return ", ".join((f"{describe(model.optimizer_name, model.options)}, {gradient}{relative}", *loop_words(model)))
 
 
 def blank_record(case: Case, entry: int, seed: int, device: str) -> ConvergeRecord:

@@ -169,13 +169,13 @@ def _one_seed(
         if scores is not None:
             record = with_scores(record, scores)
         record = with_pictures(record, problem, model, descent, reached) if pictures else record
-    if not pictures:
-        return record
-    tested = LoopUnderTest(
-        subject=subject, entry=model, sizes=sizes, optimizer=optimizer, seed=blank.seed, device=device,
-        command=blank.command,
-    )  # fmt: skip
-    return with_findings(record, tuple(loop_findings(tested)))
+        if not pictures or nudge:
+            return record
+        tested = LoopUnderTest(
+            subject=subject, entry=model, sizes=sizes, optimizer=optimizer, seed=blank.seed, device=device,
+            command=blank.command,
+        )  # fmt: skip
+        return with_findings(record, tuple(loop_findings(tested)))
 
 
 def _rules(model: ConvergeModel, minimum: Minimum | None) -> Rules:

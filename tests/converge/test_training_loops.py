@@ -22,12 +22,15 @@ from harness.case.trust import Trust
 from harness.converge import loop_checks, training
 from harness.converge import problem as problems
 from harness.converge.checkpoint import Training
+from harness.converge.grid import Grid
 from harness.converge.loop import Loop, Schedule, equip
 from harness.converge.loop_checks import LoopUnderTest, loop_findings
 from harness.converge.problem import problem_sizes
 from harness.converge.run import converge_case
+from harness.converge.sweep import sweep_case
 from harness.errors import UsageError
 from harness.records import Finding, Outcome
+from harness.run.journal import decode, encode
 from harness.verify.check import verify_case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -353,6 +356,7 @@ def test_the_documented_training_passes(tmp_path: Path) -> None:
     (case,) = load_cases([tmp_path])
     (record,) = converge_case(case, 0, trust=Trust(), seed=0)
     assert (record.outcome, len(record.findings)) == (Outcome.PASS, 6)
+    assert record.run.endswith("autograd, 2 batches a step, clipped to norm 0.1, StepLR")
 
 
 def test_a_case_without_its_package_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,3 +404,20 @@ def test_a_module_that_is_none_cannot_move(tested: Callable) -> None:
     made = tested(moved=True)
     with pytest.raises(UsageError, match="no module"):
         list(loop_findings(replace(made, subject=replace(made.subject, module=None))))
+
+
+def test_findings_of_a_training_are_stored(declared: Callable, tmp_path: Path) -> None:
+    """What was checked of a loop comes back from the journal as it was."""
+    case = declared(batches={"size": 5}, clip={"norm": 0.1}, steps=5)
+    (record,) = converge_case(case, 0, trust=Trust(folders=(tmp_path,)), seed=0)
+    assert record.findings
+    assert decode(encode(record)) == record
+
+
+def test_a_training_is_swept_with_its_loop(declared: Callable, tmp_path: Path) -> None:
+    """Learning rates of an entry with a loop are tried one by one, each with the loop, and the sweep says so."""
+    case = declared(batches={"size": 11}, accumulate=2, steps=40, loss_below=0.5, optimizer="SGD", options={"lr": 0.1})
+    grid = Grid(low=0.1, high=0.2, count=2)
+    record = sweep_case(case, 0, trust=Trust(folders=(tmp_path,)), seed=0, grid=grid)
+    assert "training loop" in record.apart
+    assert [rate.status for rate in record.rates] == ["works", "works"]
