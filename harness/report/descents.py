@@ -8,6 +8,9 @@ from harness.report.text import number
 MOST_SHOWN = 3
 """Parameters up to which a start is written out."""
 
+RELATIVE = "relative to its start"
+"""How the words of a run end whose parameters are kept in units of their start."""
+
 
 def descent_names(run: Run) -> dict[str, str]:
     """Return what each convergence job of a run is called: its optimizer, and where needed its start or its place.
@@ -36,7 +39,9 @@ def _told_apart(alike: list[ConvergeRecord]) -> list[tuple[str, str]]:
 
 
 def start_text(record: ConvergeRecord) -> str | None:
-    """Return where a descent started, such as ``(−1.2, 1)``; None where there are many parameters."""
+    """Return where a descent started, such as ``(−1.2, 1)``; None for many parameters, or those relative to it."""
+    if record.run.endswith(RELATIVE):
+        return None
     first = record.trajectory[0].parameters if record.trajectory else None
     if not first or len(first) > MOST_SHOWN:
         return None

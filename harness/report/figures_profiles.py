@@ -19,7 +19,9 @@ FEWEST = 3
 CHOSEN = 1e-5
 """Target that is shown at first, where there is one."""
 _TITLES = ("Performance profile", "Data profile")
-_AXES = ("gradient evaluations ÷ fewest of any optimizer", "gradient evaluations ÷ (parameters + 1)")
+_AXES = ("evaluations ÷ fewest of any optimizer", "evaluations ÷ (parameters + 1)")
+PHONE_GAP = 110
+"""Pixels between the panels where they stand below each other: an axis title and a panel's title."""
 
 
 def profiles_figure(profiles: Sequence[Profile]) -> go.Figure | None:
@@ -48,7 +50,7 @@ def profiles_figure(profiles: Sequence[Profile]) -> go.Figure | None:
     figure.update_yaxes(title_text="problems solved", col=1)
     styled(figure, height=430)
     return figure.update_layout(
-        meta={"panels": 2, "choices": choices, "chosen": chosen, "choose": "Target"},
+        meta={"panels": 2, "gap": PHONE_GAP, "choices": choices, "chosen": chosen, "choose": "Target"},
         legend={"yanchor": "top", "y": -0.2},
         margin={"b": 120},
     )

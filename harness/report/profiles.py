@@ -9,7 +9,7 @@ entries made of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -61,7 +61,7 @@ def problem_frame(converge: pd.DataFrame) -> pd.DataFrame:
         The rows, in their order, with a column `problem`: a number, the same for descents on the same problem.
     """
     firsts = converge.sort_values("seed", kind="stable").drop_duplicates("job")
-    keys = {row.job: _problem_key(row) for row in rows(firsts)}
+    keys = _by_start({row.job: (_problem_key(row), row.start) for row in rows(firsts)})
     known = {key for key in keys.values() if key[-1] is not None}
     numbers: dict[tuple[object, ...], int] = {}
     for job, key in keys.items():
@@ -70,6 +70,15 @@ def problem_frame(converge: pd.DataFrame) -> pd.DataFrame:
         keys[job] = same[0] if key[-1] is None and len(same) == 1 else key
         numbers.setdefault(keys[job], len(numbers))
     return converge.assign(problem=[numbers[keys[job]] for job in converge["job"]])
+
+
+def _by_start(placed: Mapping[str, tuple[tuple[object, ...], str | None]]) -> dict[str, tuple[object, ...]]:
+    """Part jobs of equal losses by their starts, where several are known: a symmetric function has many such."""
+    starts: dict[tuple[object, ...], set[str | None]] = {}
+    for key, start in placed.values():
+        starts.setdefault(key, set()).add(start)
+    several = {key for key, found in starts.items() if len(found - {None}) > 1}
+    return {job: (*key[:-1], start if key in several else None, key[-1]) for job, (key, start) in placed.items()}
 
 
 def _problem_key(row: SimpleNamespace) -> tuple[object, ...]:

@@ -1,5 +1,7 @@
 """Performance and data profiles, the table of problems and optimizers, and what a page makes of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.report import frames
@@ -136,3 +138,25 @@ def test_page_links_problems_to_their_cases_and_escapes_reasons(factory):
 def test_targets_read_as_powers_of_ten(tau, shown):
     """A power of ten is written as one, any other number as it is."""
     assert target_text(tau) == shown
+
+
+def test_starts_of_equal_loss_are_two_problems(factory):
+    """A symmetric function has the same loss at many places; where starts are known, they tell problems apart."""
+    here = factory.descent("bowl", first_loss=1.0)
+    point = here.trajectory[0]
+    mirrored = replace(point, parameters=tuple(-value for value in point.parameters))
+    there = replace(here, job="converge bowl[1]", trajectory=(mirrored,))
+    again = replace(here, job="converge bowl[2]", optimizer="Adam", run="Adam()")
+    placed = problem_frame(frames.converge_frame(factory.small_run(here, there, again)))
+    assert list(placed["problem"]) == [0, 1, 0]
+
+
+def test_parameters_relative_to_the_start_do_not_hide_it(factory):
+    """In units of its start every descent begins at one: its start is not shown, and is the others' all the same."""
+    plain = factory.descent("bowl", first_loss=1.0)
+    point = replace(plain.trajectory[0], parameters=(1.0, 1.0))
+    words = "Adam(), autograd, relative to its start"
+    relative = replace(plain, job="converge bowl[1]", optimizer="Adam", run=words, trajectory=(point,))
+    placed = problem_frame(frames.converge_frame(factory.small_run(plain, relative)))
+    assert list(placed["problem"]) == [0, 0]
+    assert placed["start"].isna().tolist() == [False, True]

@@ -79,7 +79,7 @@ const drawing = (() => {
 
   /* Panels that stand two beside each other on a desk stand below each other on a phone. */
   function stack(layout, panels) {
-    const [tall, gap] = [260, 70];
+    const [tall, gap] = [260, layout.meta.gap ?? 70];
     const height = panels * (tall + gap);
     const axis = (letter, at) => layout[`${letter}axis${at ? at + 1 : ""}`];
     for (let at = 0; at < panels; at += 1) {
