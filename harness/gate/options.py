@@ -42,7 +42,7 @@ class TimingOptions:
     fewest_pairs: int = 20
     fewest_processes: int = 5
     most_processes: int = 10
-    slowest_call_s: float = 0.05
+    slowest_call_s: float = 0.02
     limit_s: float = 60.0
     memory_gib: float | None = 8.0
     injected: float = 0.0

@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--core", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--slowest-call-s", type=float, default=0.05)
+    parser.add_argument("--slowest-call-s", type=float, default=0.02)
     parser.add_argument("--memory-gib", type=float)
     parser.add_argument("--injected", type=float, default=0.0)
     return parser
