@@ -124,12 +124,12 @@ def test_pinning_is_torchs(monkeypatch):
 
 def test_precision_follows_the_settings(monkeypatch):
     """TF32 in matrix products and in cuDNN are told apart, in the present form of the setting and the older one."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends, "cudnn", SimpleNamespace(allow_tf32=True))
     assert TorchCuda().precision() == "matmul ieee, cudnn tf32"
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
     assert TorchCuda().precision() == "matmul tf32, cudnn tf32"
     monkeypatch.setattr(torch.backends.cuda, "matmul", SimpleNamespace(fp32_precision="ieee"))
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends, "cudnn", SimpleNamespace(allow_tf32=False))
     assert TorchCuda().precision() == "matmul ieee, cudnn ieee"
 
 
