@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 MIN_SIZES = 3
@@ -72,7 +72,7 @@ def median_interval(samples: Sequence[float], confidence: float = CONFIDENCE) ->
     point = statistics.median(ordered)
     if not enough_samples(count, confidence):
         return Interval(point=point, samples=count)
-    drop = max(0, int(stats.binom.ppf((1.0 - confidence) / 2.0, count, 0.5)))
+    drop = round(float(special.bdtrik((1.0 - confidence) / 2.0, count, 0.5))) + 1  # at least the right one
     while drop > 0 and _coverage(count, drop) < confidence:
         drop -= 1
     low, high = ordered[drop], ordered[count - 1 - drop]
@@ -81,7 +81,7 @@ def median_interval(samples: Sequence[float], confidence: float = CONFIDENCE) ->
 
 def _coverage(count: int, drop: int) -> float:
     """Probability that the order statistics left after dropping `drop` at each end enclose the median."""
-    return float(1.0 - 2.0 * stats.binom.cdf(drop, count, 0.5))
+    return float(1.0 - 2.0 * special.bdtr(drop, count, 0.5))
 
 
 def paired_ratio(numerator: Sequence[float], denominator: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
@@ -158,7 +158,7 @@ def growth_exponent(
     left = sum((y - intercept - slope * x) ** 2 for x, y in logs)
     middle, freedom = statistics.fmean(sizes), len(logs) - 2
     error = math.sqrt(left / freedom / sum((x - middle) ** 2 for x in sizes))
-    half = float(stats.t.ppf(0.5 + confidence / 2.0, freedom)) * error
+    half = float(special.stdtrit(freedom, 0.5 + confidence / 2.0)) * error
     return Interval(point=slope, low=slope - half, high=slope + half, confidence=confidence, samples=len(logs))
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import IO
@@ -21,7 +19,6 @@ from harness.gate.records import Side, SideName
 from harness.gate.trees import Trees
 from harness.gate.verifier import CaseName, VerifyRequest, encode_request
 from harness.records import VerifyRecord
-from harness.run.execute import default_jobs
 from harness.run.journal import decode
 
 _STOP_S = 15.0
@@ -43,93 +40,70 @@ class Verified:
 def verify_sides(
     trees: Trees, base: Sequence[CaseName], head: Sequence[CaseName], request: VerifyRequest, on_verified: OnVerified
 ) -> Verified:
-    """Verify cases on both sides at once, each side in a process of its own that shares the cores with the other.
+    """Verify cases on both sides, one side after the other, each in a process of its own.
 
     Args:
         trees: the two sides.
         base: cases to verify on the base.
         head: cases to verify on the head.
         request: how; its cases and its trust are filled in for each side.
-        on_verified: told each record as it comes, from another thread.
+        on_verified: told each record as it comes.
 
     Raises:
         UsageError: a side's process cannot be started, or ended without having done its work.
     """
-    both = bool(base) and bool(head)
-    jobs = max(1, default_jobs() // 2) if both else default_jobs()
-    request = replace(request, jobs=jobs if request.jobs < 1 else request.jobs)
-    work = [(trees.base, base), (trees.head, head)]
-    running = _Running()
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        try:
-            asked = [
-                pool.submit(running.verify, side, replace(request, cases=tuple(cases), trust=side.trust), on_verified)
-                for side, cases in work
-            ]
-            found = [future.result() for future in asked]
-        finally:
-            running.stop()
+    found = [
+        _verify(side, replace(request, cases=tuple(cases), trust=side.trust), on_verified)
+        for side, cases in ((trees.base, base), (trees.head, head))
+    ]
     return Verified(base=found[0], head=found[1])
 
 
-class _Running:
-    """The verification processes that run."""
-
-    def __init__(self) -> None:
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._lock = threading.Lock()
-        self._stopped = False
-
-    def verify(self, side: Side, request: VerifyRequest, on_verified: OnVerified) -> Records:
-        """Verify one side's cases, and return the records."""
-        if not request.cases:
-            return {}
-        found: dict[str, VerifyRecord] = {}
-        with tempfile.TemporaryFile() as said:
-            process = self._start(side, said)
-            with process, suppress(BrokenPipeError):
+def _verify(side: Side, request: VerifyRequest, on_verified: OnVerified) -> Records:
+    """Verify one side's cases, and return the records."""
+    if not request.cases:
+        return {}
+    found: dict[str, VerifyRecord] = {}
+    with tempfile.TemporaryFile() as said, _start(side, said) as process:
+        try:
+            with suppress(BrokenPipeError):
                 pipe_of(process.stdin).write(encode_request(request))
                 pipe_of(process.stdin).close()
-                for line in pipe_of(process.stdout):
-                    record = decode(line)
-                    if isinstance(record, VerifyRecord):
-                        found[record.case] = record
-                        on_verified(side.name, record)
-            if process.returncode != 0 and not self._stopped:
-                raise UsageError(_died(side, process.returncode, said))
-        return found
+            for line in pipe_of(process.stdout):
+                record = decode(line)
+                if isinstance(record, VerifyRecord):
+                    found[record.case] = record
+                    on_verified(side.name, record)
+        except BaseException:
+            _stop(process)
+            raise
+        if process.wait() != 0:
+            raise UsageError(_died(side, process.returncode, said))
+    return found
 
-    def stop(self) -> None:
-        """End whatever still runs, workers included, and wait until it is gone."""
-        with self._lock:
-            self._stopped = True
-        for process in self._processes:
-            if process.poll() is None:
-                process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
-    def _start(self, side: Side, said: IO[bytes]) -> subprocess.Popen[bytes]:
-        command = [side.python, "-P", "-m", "harness.gate.verifier"]
-        with self._lock:
-            if self._stopped:
-                raise UsageError("Cannot verify: the gate was stopped. Run it again.")
-            try:
-                # A session of its own: a Ctrl-C goes to the gate alone, which then ends its processes in order.
-                process = subprocess.Popen(
-                    command, cwd=side.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
-                    start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                )  # fmt: skip
-            except OSError as error:
-                raise UsageError(
-                    f"Cannot verify the {side.name}: python={side.python!r} cannot be started ({error}). "
-                    "Name another interpreter."
-                ) from error
-            self._processes.append(process)
-            return process
+def _start(side: Side, said: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [side.python, "-P", "-m", "harness.gate.verifier"]
+    try:
+        # A session of its own: a Ctrl-C goes to the gate alone, which then ends its processes in order.
+        return subprocess.Popen(
+            command, cwd=side.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+            start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+    except OSError as error:
+        raise UsageError(
+            f"Cannot verify the {side.name}: python={side.python!r} cannot be started ({error}). "
+            "Name another interpreter."
+        ) from error
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process, its workers included, and wait until it is gone."""
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def pipe_of(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -54,7 +54,7 @@ class GateOptions:
         base_python: interpreter of the base's processes; None is this one.
         prepare: shell command that is run in the base's worktree first.
         effort: how hard both sides are verified; "quick" injects no faults, and so compares no detection power.
-        jobs: worker processes of each side's verification; 0 shares the cores between both sides.
+        jobs: worker processes that verify at a time; 0 means one per core.
         verify_limit_s: longest one verification may take; None is the limit of every run.
         counts: whether an exact count that rose fails the gate.
         timing: how both sides are timed; its seed and device are those of the verification as well.
@@ -201,7 +201,7 @@ def _request(options: GateOptions) -> VerifyRequest:
 
 
 def _counter(total: int, on_progress: OnProgress) -> OnVerified:
-    """Return what turns records, told from two threads, into progress."""
+    """Return what turns records into progress."""
     done = itertools.count(1)
 
     def count(side: SideName, record: VerifyRecord) -> None:

@@ -77,7 +77,8 @@ def verify(request: VerifyRequest, root: Path, channel: int) -> None:
         trust=request.trust, timeout_s=request.timeout_s, memory_gib=request.memory_gib, command="harness gate",
     )  # fmt: skip
     jobs = plan(_chosen(request), options)
-    warm_up(modules_of(jobs))  # before the tree is on the path: the server imports the harness, and nothing of the tree
+    # Before the tree is on the path: the server imports the harness, this module among it, and nothing of the tree.
+    warm_up((__spec__.name, *modules_of(jobs)))
     sys.path[:0] = [str(folder) for folder in import_folders(root)]
     with terminable(), closing(execute(jobs, options)) as done:
         for records in done:
