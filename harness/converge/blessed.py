@@ -74,6 +74,11 @@ class Counts:
         named |= {} if self.evaluations == self.steps else {"evaluations": (self.evaluations, self.spent)}
         return named | {f"target {tau}": (pair, self.ran) for tau, pair in self.targets.items()}
 
+    @property
+    def reached(self) -> bool:
+        """Whether anything was reached that could be counted."""
+        return any(pair[0] is not None for pair, _ in self.all.values())
+
 
 _ADAPTER: TypeAdapter[Counts] = TypeAdapter(Counts)
 

@@ -194,7 +194,8 @@ def _missed(descent: Descent, entry: ConvergeModel, minimum: Minimum | None, rat
         parts += stall_words(entry, descent, sight.end, sight.minimum_loss)
     excess = "" if rates.steps is None else rates.steps.excess_words(None, descent.steps)
     parts += [excess] if excess else []
-    if entry.optimizer == "LBFGS" and descent.status == "stalled":
+    tolerances = (entry.options.get(name) for name in ("tolerance_grad", "tolerance_change"))
+    if entry.optimizer == "LBFGS" and descent.status == "stalled" and any(value != 0 for value in tolerances):
         parts.append("LBFGS stops by its own tolerance_grad and tolerance_change: lower them in its options")
     return "; ".join(parts) + _rate_words(rates)
 

@@ -97,7 +97,7 @@ def bless(paths: Sequence[str | Path], made: Run, nudged: Run, path: Path) -> Bl
     """
     earlier = {line.key: line for line in read_baseline(path) or ()}
     root = project_root(path)
-    passed = [counts for group, counts in _all_counts(made, root) if _passed(group) and _any(counts)]
+    passed = [counts for group, counts in _all_counts(made, root) if _passed(group) and counts.reached]
     twins = {counts.key: counts for _, counts in _all_counts(nudged, root)}
     fresh = {counts.key: with_twin(counts, twins[counts.key]) for counts in passed if counts.key in twins}
     gone = [line for line in earlier.values() if line.key not in fresh and _is_gone(line, paths, root)]
@@ -121,11 +121,6 @@ def _all_counts(run: Run, root: Path) -> Iterator[tuple[tuple[ConvergeRecord, ..
 
 def _passed(group: tuple[ConvergeRecord, ...]) -> bool:
     return all(record.outcome is Outcome.PASS for record in group)
-
-
-def _any(counts: Counts) -> bool:
-    """Return whether anything was reached that could be counted."""
-    return any(pair[0] is not None for pair, _ in counts.all.values())
 
 
 def _is_gone(line: Counts, paths: Sequence[str | Path], root: Path) -> bool:

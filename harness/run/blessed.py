@@ -121,16 +121,19 @@ def comparison_words(run: Run, path: Path) -> str | None:
         run: the run.
         path: the baseline it was compared with.
     """
-    first = [group[0] for group in groups(run.records)]
-    if not first:
+    found = list(groups(run.records))
+    if not found:
         return None
     if not path.exists():
         return f"Step counts: compared with nothing, {_shown(path)} does not exist. Make it: harness converge --bless"
-    known = [record for record in first if record.blessed]
+    known = [group[0] for group in found if group[0].blessed]
+    others = [counts_of(group, file=group[0].path) for group in found if not group[0].blessed]
+    uncounted = sum(not counts.reached for counts in others)
     outside = sum(not all(count.within for count in record.blessed) for record in known)
     parts = [f"{len(known) - outside} within the corridors of {_shown(path)}"]
     parts += [f"{outside} outside"] if outside else []
-    parts += [f"{len(first) - len(known)} not in it"] if len(first) > len(known) else []
+    parts += [f"{len(others) - uncounted} not in it"] if len(others) > uncounted else []
+    parts += [f"{uncounted} reached nothing that is counted"] if uncounted else []
     return f"Step counts: {', '.join(parts)}"
 
 

@@ -154,6 +154,16 @@ def test_steps_lost_to_rounding_are_told(one: Callable) -> None:
     assert "its steps are lost to the rounding of bfloat16" in record.message
 
 
+@pytest.mark.parametrize("tolerance", [1e-3, 0])
+def test_lbfgs_is_blamed_only_for_a_tolerance_it_has(one: Callable, tolerance: float) -> None:
+    """Where its own tolerances are zero already, lowering them is no advice."""
+    options = {"tolerance_grad": tolerance, "tolerance_change": tolerance}
+    entry = {"optimizer": "LBFGS", "options": options, "start": {"x": [0.5, -1.0]}, "minimum": {"x": [0.0, 1.0]}}
+    record = one("x[0]**2 + (relu(x[1]) - 1)**2", PLANE, **entry, steps=60)
+    assert record.status == "stalled"
+    assert ("lower them in its options" in record.message) == bool(tolerance)
+
+
 @pytest.mark.slow
 def test_adams_tail_is_judged_by_the_first_hit(one: Callable) -> None:
     """Adam at a constant rate arrives at step 82 and bursts away long after: a pass that says so."""

@@ -159,6 +159,15 @@ def test_an_entry_that_moved_keeps_its_line(here: Path) -> None:
     assert comparison_words(made, here / DEFAULT).endswith("1 not in it")
 
 
+def test_a_descent_that_reaches_nothing_is_told_apart(here: Path) -> None:
+    """A descent that diverges, as declared, has no counts to bless, and is not called missing from the baseline."""
+    away = "  - {optimizer: GD, options: {lr: 1.5}, start: {x: 0}, minimum: {x: 2}, expect: diverges}\n"
+    _write(here, HEAD + GD + away)
+    _bless()
+    words = comparison_words(_run(), here / DEFAULT)
+    assert words == f"Step counts: 1 within the corridors of {DEFAULT}, 1 reached nothing that is counted"
+
+
 def test_blessing_writes_only_what_was_run(here: Path) -> None:
     """Lines of other files stay; those of a case that is gone from a file that was read are told and taken out."""
     _write(here, HEAD.replace("bowl", "other") + MOMENTUM, "other.yaml")
