@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from harness.case.datasets import digits_images, digits_labels
+from harness.case.digits import digits_images, digits_labels
 from harness.case.draws import Draw, parse_draw
 from harness.case.subject import Input
 from harness.errors import UsageError

@@ -80,7 +80,7 @@ def test_every_draw_is_what_its_name_says(draw):
 
 def test_every_draw_is_tested():
     """No draw is left out of the properties above."""
-    real = {"digits_images", "digits_labels"}  # in test_datasets.py
+    real = {"digits_images", "digits_labels"}  # in test_digits.py
     assert {parse_draw(text).name for text in PROPERTIES} == set(ARITIES) - real
 
 

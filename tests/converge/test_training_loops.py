@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from harness.case import datasets
+from harness.case import digits
 from harness.case.build import build_subject
 from harness.case.case import Case
 from harness.case.load import load_cases
-from harness.case.loop_faults import loop_faults
-from harness.case.schema import CaseModel, ConvergeModel
+from harness.case.schema import CaseModel
 from harness.case.trust import Trust
 from harness.converge import loop_checks, training
 from harness.converge import problem as problems
@@ -361,31 +360,13 @@ def test_the_documented_training_passes(tmp_path: Path) -> None:
 
 def test_a_case_without_its_package_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where scikit-learn is missing, a training on its digits and its verification are skipped."""
-    datasets._digits.cache_clear()
+    digits._digits.cache_clear()
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     folder = ROOT / "cases" / "training"
     (case,) = (one for one in load_cases([folder / "loops.yaml"]) if one.id == "digit-classifier")
     trust = Trust(folders=(folder,))
     records = (*converge_case(case, 0, trust=trust, seed=0), verify_case(case, trust=trust, seed=0))
     assert all(one.outcome is Outcome.SKIPPED and "pip install scikit-learn" in one.message for one in records)
-
-
-@pytest.mark.parametrize(
-    ("key", "entry"),
-    [
-        ("accumulate", {"accumulate": 2}),
-        ("schedule", {"schedule": {"name": "StepLR", "every": "epoch"}}),
-        ("clip", {"clip": {}}),
-        ("clip", {"clip": {"norm": 1.0, "value": 1.0}}),
-        ("autocast", {"autocast": "bfloat16"}),
-        ("gradient", {"autocast": "bfloat16", "dtype": "float32", "gradient": "analytic"}),
-        ("resume", {"resume": True, "fresh": ["x"]}),
-        ("moved", {"moved": True}),
-    ],
-)
-def test_keys_that_do_not_fit_are_told_when_the_file_is_read(key: str, entry: dict[str, Any]) -> None:
-    """What a key of the loop needs from the others is a fault of the file, at that key."""
-    assert [place for place, _ in loop_faults(ConvergeModel.model_validate(entry), module=False)] == [key]
 
 
 def test_a_schedule_that_does_not_exist_is_misuse(tested: Callable) -> None:

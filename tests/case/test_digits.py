@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from harness.case import datasets
+from harness.case import digits
 from harness.case.domains import draw_tensor, generator_for
 from harness.case.subject import Input
 from harness.errors import MissingPackageError, UsageError
@@ -39,7 +39,7 @@ def test_shapes_there_are_no_digits_for_are_refused(draw, shape):
 
 def test_a_missing_package_is_named(monkeypatch):
     """Without scikit-learn the error says what to install."""
-    datasets._digits.cache_clear()
+    digits._digits.cache_clear()
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(MissingPackageError, match="pip install scikit-learn"):
         _draw("digits_images", 5, 64)
