@@ -1,9 +1,9 @@
 """An optimizer's implementations against each other: for-loop, foreach, fused, capturable, differentiable, compiled.
 
 All of them walk the same way: seven steps, with a gradient of None at the second, a layer frozen at the third and
-thawed at the fifth; parameters and every entry of the state are compared at the end, in float64, float32 and
-bfloat16, and over parameters of mixed dtypes. The for-loop is what the others are held against, having been held
-against the rule.
+thawed at the fifth; parameters and every entry of the state are compared at the end: for every option set in float64,
+for the generic ones also in float32 and bfloat16, and over parameters of mixed dtypes. The for-loop is what the others
+are held against, having been held against the rule.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from harness.optimizers.compiled import CompiledStep
 from harness.optimizers.findings import Labels, finding
 from harness.optimizers.pieces import generic_pieces
 from harness.optimizers.tolerance import reference
@@ -44,36 +45,59 @@ def drive(walk: Walk) -> None:
         walk.step(frozenset(absent) if len(walk.parameters) > 2 else frozenset())
 
 
-def variant_findings(tested: UnderTest, options: Options) -> Iterator[Finding]:
-    """Yield every documented implementation against the for-loop."""
-    labels = tested.labels(options)
-    chosen = {name: value for name, value in PLAIN.items() if tested.has(name)}
-    plain = {**options, **chosen}
-    offered = {name: extra for name, extra in VARIANTS.items() if tested.has(name)}
-    if not offered:
-        yield finding(labels, "variants", Outcome.SKIPPED, "It documents one implementation only.")
-    for dtype in (*DTYPES, None):
-        if not offered and not tested.thorough:
+def variant_findings(tested: UnderTest) -> Iterator[Finding]:
+    """Yield every documented implementation against the for-loop, with every option set."""
+    generic = list(tested.generic_sets)
+    if not any(tested.has(name) for name in VARIANTS):
+        yield finding(tested.labels({}), "variants", Outcome.SKIPPED, "It documents one implementation only.")
+    else:
+        for options in tested.sets:
+            for dtype in (*DTYPES, None) if options in generic else (torch.float64,):
+                yield from _variants(tested, options, dtype)
+    if tested.thorough:
+        for options in generic:
+            yield from _compiled(tested, options)
+
+
+def _variants(tested: UnderTest, options: Options, dtype: torch.dtype | None) -> Iterator[Finding]:
+    """Yield each implementation that is offered, with one option set and dtype."""
+    labels, told = tested.labels(options), "mixed dtypes" if dtype is None else _name(dtype)
+    pieces = _pieces(tested, dtype)
+    expected = reference(tested, _plain(tested, options), pieces, drive)
+    for name, extra in VARIANTS.items():
+        if not tested.has(name):
             continue
-        pieces = _pieces(tested, dtype)
-        told = "mixed dtypes" if dtype is None else str(dtype).removeprefix("torch.")
-        expected = reference(tested, plain, pieces, drive)
-        for name, extra in offered.items():
-            without = {key: value for key, value in options.items() if key not in chosen}
-            walked = _walked(tested, {**without, **extra}, pieces, labels, f"{name} ~ for-loop", told)
-            if isinstance(walked, Finding):
-                yield walked
-                continue
-            yield expected.against(walked.everything(), labels, f"{name} ~ for-loop", oracle="the for-loop", dtype=told)
-        if tested.thorough and dtype == torch.float64:
-            walked = _walked(tested, plain, pieces, labels, "compiled ~ for-loop", told, wrap=_compiled)
-            yield (
-                walked
-                if isinstance(walked, Finding)
-                else expected.against(
-                    walked.everything(), labels, "compiled ~ for-loop", oracle="the for-loop", dtype=told
-                )
-            )
+        check = f"{name} ~ for-loop"
+        walked = _walked(tested, {**_chosen_by_none(options), **extra}, pieces, labels, check, told)
+        yield (
+            walked
+            if isinstance(walked, Finding)
+            else expected.against(walked.everything(), labels, check, oracle="the for-loop", dtype=told)
+        )
+
+
+def _compiled(tested: UnderTest, options: Options) -> Iterator[Finding]:
+    """Yield the compiled for-loop, and the compiled foreach where there is one, against the for-loop."""
+    labels, told, pieces = tested.labels(options), _name(torch.float64), _pieces(tested, torch.float64)
+    plain = _plain(tested, options)
+    expected = reference(tested, plain, pieces, drive)
+    ways = {"compiled": plain}
+    if tested.has("foreach"):
+        ways["compiled foreach"] = {**_chosen_by_none(options), "foreach": True}
+    for name, chosen in ways.items():
+        check = f"{name} ~ for-loop"
+        walked = _walked(tested, chosen, pieces, labels, check, told, wrap=CompiledStep)
+        if isinstance(walked, Finding):
+            yield walked
+            continue
+        step = walked.stepper
+        if not isinstance(step, CompiledStep) or not step.compiled:
+            message = "torch.compile compiles nothing of its step, and runs it as ordinary Python."
+            yield finding(labels, check, Outcome.SKIPPED, message, dtype=told)
+            continue
+        found = expected.against(walked.everything(), labels, check, oracle="the for-loop", dtype=told)
+        partly = f" Compiled code ran at {step.compiled} of {step.steps} steps." if step.compiled < step.steps else ""
+        yield replace(found, message=found.message + partly)
 
 
 def _walked(
@@ -112,9 +136,18 @@ def _make_inner(walk: Walk) -> None:
     walk.stepper = walk.optimizer.step
 
 
-def _compiled(step: Any) -> Any:
-    """Return a step compiled whole, without Inductor's tuning."""
-    return torch.compile(step, fullgraph=False)
+def _plain(tested: UnderTest, options: Options) -> Options:
+    """Return options that choose the for-loop."""
+    return {**options, **{name: value for name, value in PLAIN.items() if tested.has(name)}}
+
+
+def _chosen_by_none(options: Options) -> Options:
+    """Return options without those that choose an implementation."""
+    return {name: value for name, value in options.items() if name not in PLAIN}
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _pieces(tested: UnderTest, dtype: torch.dtype | None) -> list[Piece]:

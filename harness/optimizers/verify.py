@@ -100,13 +100,16 @@ def verify_named(one: NamedOptimizer, *, seed: int, thorough: bool = False, devi
     return verify_optimizer(make, seed=seed, thorough=thorough, device=device, command=command)
 
 
-def verify_user(one: UserOptimizer, *, trust: Trust, seed: int, device: str = "cpu") -> VerifyRecord:
+def verify_user(
+    one: UserOptimizer, *, trust: Trust, seed: int, thorough: bool = False, device: str = "cpu"
+) -> VerifyRecord:
     """Verify an optimizer that a case file names: its record.
 
     Args:
         one: where its code and its rule are, and the options it is used with.
         trust: which Python code may run.
         seed: the run's seed.
+        thorough: whether compiled steps are checked, too.
         device: "cpu" or "cuda".
 
     Raises:
@@ -116,8 +119,10 @@ def verify_user(one: UserOptimizer, *, trust: Trust, seed: int, device: str = "c
     make = load_object(one.reference.python, one.case, trust)
     rule = None if one.reference.rule is None else load_object(one.reference.rule, one.case, trust)
     sets = [{name: tuple(value) if isinstance(value, list) else value for name, value in each} for each in one.options]
-    command = repeat_command(one.path, one.case.id, seed, "converge")
-    made = verify_optimizer(make, rule=rule, options=sets, name=one.id, seed=seed, device=device, command=command)
+    command = repeat_command(one.path, one.case.id, seed, "converge") + (" --effort thorough" if thorough else "")
+    made = verify_optimizer(
+        make, rule=rule, options=sets, name=one.id, seed=seed, thorough=thorough, device=device, command=command
+    )
     return replace(made, source=one.source, path=str(one.path), tags=one.tags)
 
 
@@ -140,11 +145,12 @@ def optimizer_findings(tested: UnderTest) -> Iterator[Finding]:
         partial(closed_form_findings, tested),
         partial(invariance_findings, tested),
         partial(reuse_findings, tested),
+        partial(variant_findings, tested),
     ]
     for options in tested.generic_sets:
         checks += [
             partial(one, tested, options)
-            for one in (contract_findings, isolation_findings, tensor_findings, persistence_findings, variant_findings)
+            for one in (contract_findings, isolation_findings, tensor_findings, persistence_findings)
         ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an optimizer's warnings are its own

@@ -126,16 +126,16 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
         from harness.verify.operators import verify_operator
 
         return (verify_operator(job.case, seed=options.seed, device=job.device),)
+    thorough = options.effort == "thorough"
     if isinstance(job.case, NamedOptimizer):
         from harness.optimizers.verify import verify_named
 
-        thorough = options.effort == "thorough"
         return (verify_named(job.case, seed=options.seed, thorough=thorough, device=job.device),)
     trust = _trust(options)
     if isinstance(job.case, UserOptimizer):
         from harness.optimizers.verify import verify_user
 
-        return (verify_user(job.case, trust=trust, seed=options.seed, device=job.device),)
+        return (verify_user(job.case, trust=trust, seed=options.seed, thorough=thorough, device=job.device),)
     if job.kind in ("verify", "power"):
         from harness.verify.check import verify_case
 

@@ -472,6 +472,17 @@ class LateNesterov(own.OwnSGD):
         return velocity if state["step"] == 1 else super().direction(gradient, velocity, state, group)
 
 
+@planted("SGD", "foreach leaves out Nesterov's look-ahead")
+class ForeachWithoutNesterov(torch.optim.SGD):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["nesterov"], group["kept"] = group["nesterov"] and not group["foreach"], group["nesterov"]
+        loss = super().step(closure)
+        for group in self.param_groups:
+            group["nesterov"] = group.pop("kept")
+        return loss
+
+
 @planted("SGD", "the velocity holds the learning rate")
 class ScaledVelocity(own.OwnSGD):
     def move(self, parameter, gradient, state, group):

@@ -11,6 +11,7 @@ from harness.case.case import Case
 from harness.case.schema import CaseModel
 from harness.case.trust import Trust
 from harness.errors import UntrustedError, UsageError
+from harness.optimizers import compiled
 from harness.optimizers.catalogue import NamedOptimizer, choose_optimizers, optimizer_classes
 from harness.optimizers.deviations import excused
 from harness.optimizers.option_sets import SETS, sets_of
@@ -171,6 +172,16 @@ def test_a_users_optimizer_is_verified(case):
     (one,) = user_optimizers([case])
     trust = Trust(folders=(case.path.parent,))
     assert verify_user(one, trust=trust, seed=0).outcome is Outcome.PASS
+
+
+def test_a_users_optimizer_is_compiled_at_thorough_effort(case, monkeypatch):
+    """It gets every check that PyTorch's own get, and the command that repeats it says so."""
+    monkeypatch.setattr(compiled, "lookup_backend", lambda _: lambda graph, inputs: graph.forward)
+    (one,) = user_optimizers([case])
+    made = verify_user(one, trust=Trust(folders=(case.path.parent,)), seed=0, thorough=True)
+    assert made.outcome is Outcome.PASS
+    assert "compiled ~ for-loop" in {one.check for one in made.findings}
+    assert made.command.endswith("--effort thorough")
 
 
 def test_a_users_wrong_optimizer_fails(case, tmp_path):
