@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -74,12 +73,12 @@ def test_a_wrong_case_file_is_one_line_with_its_place(harness, old, new, message
     assert not Path("out").exists()
 
 
-def test_a_huge_expression_is_refused_fast(harness):
+def test_a_huge_expression_is_refused_by_its_size(harness):
     """An expression of 10 MB is refused without being read."""
     Path("a.yaml").write_text(GOOD.replace("sum(X @ w)", "X + " * 2_500_000 + "X"))
-    start = time.monotonic()
     code, lines = harness("verify", "a.yaml")
-    assert (code, len(lines), time.monotonic() - start < 5) == (ExitCode.USAGE, 1, True)
+    assert (code, len(lines)) == (ExitCode.USAGE, 1)
+    assert lines[0].startswith("a.yaml:1:1: the file has 10,")
 
 
 def test_binary_named_yaml_has_a_place(harness):

@@ -187,7 +187,7 @@ def test_json_is_all_there_is_on_standard_output(here):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_an_interrupt_leaves_a_whole_report(here, number):
+def test_an_interrupt_leaves_a_whole_report(here, interruptible, number):
     """Ctrl-C stops the workers, closes the journal, writes the report of what was done, and ends with 130."""
     command = [
         sys.executable, "-m", "harness", "verify", "good.yaml", "hang.yaml", "--trust", ".", "--out", "out", "-j", "1",

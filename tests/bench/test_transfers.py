@@ -60,6 +60,7 @@ def test_memory_is_page_locked_before_and_not_within(make_fake_cuda):
     work = works(cuda)["host_to_device", "pinned"].make()
     cuda.pinnable = False
     work.call()
+    assert cuda.log == ["upload"] * len(INPUTS)
 
 
 def test_no_page_locked_memory_raises_when_made(make_fake_cuda):

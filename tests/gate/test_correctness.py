@@ -61,13 +61,12 @@ def hang(x):
         pass
 """
 VERIFY = """\
-import signal, sys
+import sys
 from harness.gate.correctness import verify_sides
 from harness.gate.records import Side
 from harness.gate.trees import Trees
 from harness.gate.verifier import CaseName, VerifyRequest
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 names = (CaseName(path="cases/file.yaml", case="by-file"),)
 base, head = (Side(name=name, root=root, trust=("cases",)) for name, root in zip(("base", "head"), sys.argv[1:]))
 verify_sides(Trees(base=base, head=head), names, names, VerifyRequest(cases=()), lambda side, record: None)
@@ -185,7 +184,7 @@ def test_faults_are_named_by_side(both, tmp_path):
         match(both, ["cases"], start=tmp_path / "head")
 
 
-def test_an_interrupt_ends_a_side(both, tmp_path):
+def test_an_interrupt_ends_a_side(both, interruptible):
     """Ctrl-C while a subject hangs ends every process, and the other side is not begun."""
     for side in (both.base, both.head):
         (Path(side.root) / "cases" / "square.py").write_text(HANG)

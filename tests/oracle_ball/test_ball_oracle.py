@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import mpmath
 import pytest
@@ -110,11 +109,9 @@ def test_hardsigmoids_float32_constant_is_seen(flat_of, vector):
 
 
 def test_rosenbrock_of_200_inputs(flat_of):
-    """A gradient of 200 coordinates must be certified coordinate by coordinate, to one rounding, in a few seconds."""
+    """A gradient of 200 coordinates must be certified coordinate by coordinate, to one rounding, with little work."""
     x = torch.randn(200, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    start = time.perf_counter()
-    found = gradient(flat_of(rosenbrock, x=x))
-    assert time.perf_counter() - start < 30  # 1 s alone on this machine; see the benchmark
+    found = gradient(flat_of(rosenbrock, x=x), budget=Budget(operations=400 * len(x), seconds=math.inf))
     assert found.directions is None
     expected = x.clone().requires_grad_()
     (actual,) = torch.autograd.grad(rosenbrock(expected), expected)
@@ -207,8 +204,8 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_hostile_inputs_give_an_answer_or_a_reason(name, flat_of):
-    """Huge, tiny, infinite and NaN inputs must give an estimate or a reason, and soon."""
-    start, reasons = time.perf_counter(), []
+    """Huge, tiny, infinite and NaN inputs must give an estimate or a reason, within their budget."""
+    reasons = []
     for value in HOSTILE:
         flat = flat_of(lambda x: FUNCTIONS[name](x).reshape(-1), x=torch.tensor(value, dtype=torch.float64))
         try:
@@ -218,7 +215,6 @@ def test_hostile_inputs_give_an_answer_or_a_reason(name, flat_of):
             continue
         assert all(bool((e.bar >= 0).all()) for e in estimates)
     assert all(reasons)
-    assert time.perf_counter() - start < 60
 
 
 SHAPES = {

@@ -21,13 +21,13 @@ def factory():
 
 @pytest.fixture
 def golden():
-    """Compare text with a golden file; run with HARNESS_GOLDEN=write to make the file anew, and then read its diff."""
+    """The text of a golden file; run with HARNESS_GOLDEN=write to make the file anew, and then read its diff."""
 
-    def compare(name: str, text: str) -> None:
+    def agreed(name: str, text: str) -> str:
         path = Path(__file__).parent / "golden" / name
         if os.environ.get("HARNESS_GOLDEN") == "write":
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        assert path.read_text(encoding="utf-8") == text
+        return path.read_text(encoding="utf-8")
 
-    return compare
+    return agreed
