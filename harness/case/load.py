@@ -95,7 +95,7 @@ def faults_at(found: Iterable[tuple[Case, Problem]]) -> tuple[Fault, ...]:
             documents[case.path] = {part.start.line: part for part in whole}
         document = documents[case.path].get(case.line) or Document(start=Place(case.line, 1))
         faults.append(_fault(document, problem, case.path))
-    return tuple(faults)
+    return tuple(dict.fromkeys(faults))
 
 
 def case_files(paths: Sequence[str | Path]) -> tuple[Path, ...]:

@@ -7,6 +7,7 @@ data file says is `nist`'s to read, what the model may contain is checked with e
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from harness.case import documents
 from harness.case.documents import Document, Problem
+from harness.case.functions import CONSTANTS
 from harness.case.nist import NistData, read_nist
 from harness.errors import UsageError
 
@@ -29,6 +31,12 @@ DIGITS = 6.0
 DETERMINED = 3e-6
 """Least root-mean-square residual, relative to the largest response, whose sum of squares parameters of eleven digits
 determine to eleven digits: their rounding moves each response by 1e-11 of it, and the sum by that, squared."""
+
+
+_LEFT_HAND = re.compile(r"^\s*\w+(?:\s*[\[(]\s*\w+\s*[\])])?\s*=(?!=)")
+_ERROR_TERM = re.compile(r"\+\s*(e)\s*$")
+_NAME = re.compile(r"\b[A-Za-z_]\w*\b(?!\s*[(\[])")
+"""A name that is not called; `exp[` counts as a call, as NIST writes it."""
 
 
 def written_out(document: Document, file: Path) -> Document:
@@ -57,6 +65,8 @@ def written_out(document: Document, file: Path) -> Document:
         found = read_nist(file.parent / block["data"])
     except UsageError as error:
         clashes.append(Problem((KEY, "data"), str(error)))
+    else:
+        clashes += _model_problems(block["model"], found)
     if clashes:
         return replace(document, problems=[*document.problems, *clashes])
     # A fault of the residuals as a whole, such as their shape, is one of the model.
@@ -66,6 +76,20 @@ def written_out(document: Document, file: Path) -> Document:
     own = data.get("points", [])
     parts["points"] = [*own, *parts["points"]] if isinstance(own, list) else own
     return _with_descents({**data, **parts}, document, found)
+
+
+def _model_problems(model: str, data: NistData) -> Iterator[Problem]:
+    """What NIST's formula has and a model must not, and parameters that no descent could find."""
+    path, known = (KEY, "model"), {*data.parameters, *data.columns}
+    if _LEFT_HAND.search(model):
+        yield Problem(path, "this is an equation; give its right-hand side alone (and `response`, if that is not y)")
+    error = _ERROR_TERM.search(model)
+    if error is not None and "e" not in known:
+        yield Problem(path, "`e` is Euler's number here; leave out NIST's error term `+ e`", offset=error.start(1))
+    names = set(_NAME.findall(model))
+    missing = [name for name in data.parameters if name not in names]
+    if missing and names <= {*known, "n", *CONSTANTS}:
+        yield Problem(path, f"the model has no {', '.join(missing)}; the data file gives {', '.join(data.parameters)}")
 
 
 def _parts(data: NistData, block: Mapping[str, Any]) -> dict[str, Any]:

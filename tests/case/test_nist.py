@@ -59,6 +59,23 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert (data.response, data.rows) == ("y", 3)
 
 
+def test_exponents_of_fortran_are_read(tmp_path: Path) -> None:
+    """1.5D+02 is 1.5E+02, wherever a number stands."""
+    changed = [(number, LINES[number - 1].replace("E", "D")) for number in (9, 10, 15, 17)]
+    data = read_nist(written(tmp_path, *changed, (12, "Residual Sum of Squares:    1.2455138894d-01")))
+    assert data.columns == {"y": ("10.07E0", "14.73E0", "-17.94E0"), "x": ("77.6E0", "114.9", "141.1E+0")}
+    assert data.certified == {"b1": "2.3894212918E+02", "b2": "-5.5015643181E-04"}
+    assert data.residual_sum_of_squares == "1.2455138894e-01"
+
+
+def test_line_ends_tabs_and_blanks_do_not_matter(tmp_path: Path) -> None:
+    """A file that went through another system, with CRLF, tabs and blanks at line ends, reads the same."""
+    plain = read_nist(written(tmp_path))
+    text = "\r\n".join(f"{line.replace('      ', chr(9))}   " for line in LINES)
+    (tmp_path / "Line.dat").write_bytes(text.encode())
+    assert read_nist(tmp_path / "Line.dat") == plain
+
+
 @pytest.mark.parametrize("file", sorted(DATA.glob("*.dat")), ids=lambda file: file.stem)
 def test_shipped_files_are_read_whole(file: Path) -> None:
     """Every shipped file gives as many observations and parameters as its own header says there are."""
@@ -74,17 +91,23 @@ def test_shipped_files_are_read_whole(file: Path) -> None:
         (4, "", 1, '"Starting Values (lines a to b)"'),
         (5, "", 1, '"Certified Values (lines a to b)"'),
         (6, "", 1, '"Data (lines a to b)"'),
-        (6, "               Data              (lines 15 to 99)", 1, '"Data (lines a to b)"'),
+        (6, "               Data              (lines 15 to 99)", 6, "end in line 99, but the file ends in line 17"),
         (6, "               Data              (lines 17 to 15)", 1, '"Data (lines a to b)"'),
         (6, "               Data              (lines 0 to 15)", 1, '"Data (lines a to b)"'),
         (10, "  b2 =    0.5    5.5015643181E-04  7.2668688436E-06", 10, "no parameter with two starting values"),
         (10, "  b2 =    0.5    zero   5.5015643181E-04  7.2668688436E-06", 10, "no parameter with two starting values"),
         (12, "Residual Standard Deviation: 1.0E-01", 12, '"Residual Sum of Squares"'),
         (14, "", 15, '"Data: y x"'),
-        (16, "      14.73E0", 16, "not 2 numbers (y, x)"),
-        (16, "      14.73E0     114.9     3", 16, "not 2 numbers (y, x)"),
-        (17, "      14.73E0     x", 17, "not 2 numbers (y, x)"),
-        (17, "      nan         1", 17, "not 2 numbers (y, x)"),
+        (16, "      14.73E0", 16, "not 2 finite numbers (y, x)"),
+        (16, "      14.73E0     114.9     3", 16, "not 2 finite numbers (y, x)"),
+        (17, "      14.73E0     x", 17, "not 2 finite numbers (y, x)"),
+        (17, "      1E999       1", 17, "not 2 finite numbers (y, x)"),
+        (10, "  b2 =    1E999    1   5.5015643181E-04  7.2668688436E-06", 10, "beyond float64"),
+        (10, "  b1 =    0.5    1   5.5015643181E-04  7.2668688436E-06", 10, "a second parameter called b1"),
+        (13, "Number of Observations:      4", 13, "4 observations are stated, but the data have 3"),
+        (14, "Data:   y      b1", 1, "b1 is a parameter as well as a column"),
+        (14, "Data:   y      y", 14, "two columns of one name (y, y)"),
+        (17, "      nan         1", 17, "not 2 finite numbers (y, x)"),
     ],
 )
 def test_a_fault_is_told_with_its_line(tmp_path: Path, number: int, text: str, line: int, words: str) -> None:

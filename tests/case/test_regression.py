@@ -9,7 +9,8 @@ import torch
 
 from harness.case.build import build_subject
 from harness.case.case import Case
-from harness.case.load import load_cases
+from harness.case.documents import Problem
+from harness.case.load import faults_at, load_cases
 from harness.case.points import case_points
 from harness.case.shapes import shape_faults
 from harness.case.trust import Trust
@@ -122,6 +123,10 @@ def test_points_of_the_case_come_first(tmp_path: Path) -> None:
     [
         (CASE.replace("b1*x + b2", "b1*x + b3"), "3:38", "unknown name 'b3'"),
         (CASE.replace("b1*x + b2", "b1*x + open(b2)"), "3:38", "open"),
+        (CASE.replace("b1*x + b2", "b1*x + b2 + e"), "3:43", "error term"),
+        (CASE.replace("b1*x + b2", "y = b1*x + b2"), "3:31", "right-hand side"),
+        (CASE.replace("b1*x + b2", "'log[y] = b1*x + b2'"), "3:31", "right-hand side"),
+        (CASE.replace("b1*x + b2", "b1*x + 1e-3*pi"), "3:31", "the model has no b2; the data file gives b1, b2"),
         (CASE.replace("line.dat", "missing.dat"), "3:14", "No such file"),
         (CASE.replace("line.dat", "line.yaml"), "3:14", "Starting Values"),
         (CASE.replace("nist: {data: line.dat, model: b1*x + b2}", "nist: {model: b1*x}"), "3:7", "data"),
@@ -148,6 +153,14 @@ def test_a_fault_of_a_doubled_entry_is_told_once(tmp_path: Path) -> None:
     """An entry that runs from both starts has one place in the file, and one fault."""
     told = faults(tmp_path, CASE + "converge:\n  - {optimizer: LBFGS, expect: misses}\n")
     assert len(told) == len(set(told)) == 1
+
+
+def test_a_fault_found_later_of_a_doubled_entry_is_told_once(tmp_path: Path) -> None:
+    """So is one that is found when the cases are there, such as an option that the optimizer refuses."""
+    case = load(tmp_path, CASE + "converge:\n  - {optimizer: LeastSquares, options: {method: ml}}\n")
+    problem = [Problem(("converge", place, "options"), "no such method") for place in range(2)]
+    (fault,) = faults_at((case, each) for each in problem)
+    assert (fault.line, fault.message) == (5, "no such method")
 
 
 def test_a_model_of_another_shape_is_told(tmp_path: Path) -> None:
