@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +12,11 @@ from torch import Tensor
 from harness.case.domains import MODULE_DRAW, with_domain
 from harness.case.draws import parse_draw
 from harness.case.points import draw_points
-from harness.case.subject import Input, Point, Subject, Tensors
+from harness.case.subject import Input, Point, Subject
 from harness.case.trust import Trust
 from harness.errors import CheckFailedError, UsageError
 from harness.records import Finding, Outcome
+from harness.verify.callables import caller, gradient_caller
 from harness.verify.check import verify_subject
 from harness.verify.options import POINTS_BY_EFFORT, ProbeOptions, VerifyOptions
 from harness.verify.precision.native import dtypes_to_check
@@ -108,32 +108,22 @@ def check(
         raise UsageError(f"Cannot check: fn={fn!r} (type {type(fn).__name__}) is not callable. Give a function.")
     specs, fixed, seen = _inputs(inputs)
     title = name or getattr(fn, "__name__", None) or type(fn).__name__
-    subject = Subject(
-        name=title,
-        inputs=specs,
-        function=_caller(fn, tuple(specs)),
-        gradient=_gradient(gradient, tuple(specs)),
-        reference=None if reference is None else _caller(reference, tuple(specs)),
-    )
-    if not subject.differentiable:
-        raise UsageError(f"Cannot check {title}: no input is differentiable. Give a floating-point tensor.")
+    subject = _subject(title, specs, fn, gradient, reference)
     points = _points(subject, fixed, dims or {}, seed=seed, effort=effort, name=title)
-    labels = Labels(case=title, seed=seed, device=_device(fixed))
-    orders = (1,) if effort == "quick" else (1, 2)
     chosen = policy_of(policy)
     if chosen is not None and chosen.needs_reference and reference is None:
         raise UsageError(f"Cannot check {title}: policy={policy!r} compares with a reference. Give one.")
     low = all(isinstance(value, Tensor) and value.dtype != torch.float64 for value in inputs.values())
-    asked = dtypes_to_check(dtypes, seen, subject, points, only_low=low)
     names = None if probes is None else tuple(probes)
-    probes_for(effort, names)
+    probes_for(effort, names)  # tells unknown names before anything runs
     options = VerifyOptions(
-        dtypes=asked,
-        orders=orders,
+        dtypes=dtypes_to_check(dtypes, seen, subject, points, only_low=low),
+        orders=(1,) if effort == "quick" else (1, 2),
         certify=effort != "quick",
         probes=ProbeOptions(effort=effort, names=names, exact=frozenset(fixed)),
         policy=chosen,
     )
+    labels = Labels(case=title, seed=seed, device=_device(fixed))
     checked = verify_subject(subject, points, labels, options)
     outcome, message = decide(checked.findings)
     return Verdict(
@@ -143,6 +133,26 @@ def check(
         findings=checked.findings,
         detection_limit=case_detection_limit(checked.findings),
     )
+
+
+def _subject(
+    title: str,
+    specs: Mapping[str, Input],
+    fn: Callable[..., Any],
+    gradient: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None,
+    reference: Callable[..., Any] | None,
+) -> Subject:
+    names = tuple(specs)
+    subject = Subject(
+        name=title,
+        inputs=specs,
+        function=caller(fn, names),
+        gradient=gradient_caller(gradient, names),
+        reference=None if reference is None else caller(reference, names),
+    )
+    if not subject.differentiable:
+        raise UsageError(f"Cannot check {title}: no input is differentiable. Give a floating-point tensor.")
+    return subject
 
 
 def _inputs(inputs: Mapping[str, Any]) -> tuple[dict[str, Input], dict[str, Tensor], tuple[torch.dtype, ...]]:
@@ -212,96 +222,3 @@ def _points(
 def _device(fixed: Mapping[str, Tensor]) -> str:
     """The device of the tensors given: the first that is not the CPU."""
     return next((str(value.device) for value in fixed.values() if value.device.type != "cpu"), "cpu")
-
-
-def _by_name(fn: Callable[..., Any], names: tuple[str, ...]) -> bool:
-    """Whether a function's signature takes exactly these names as keywords."""
-    try:
-        parameters = inspect.signature(fn).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    needed = {
-        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    }
-    return set(names) <= named and needed <= {*names, "cotangent"}
-
-
-def _caller(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[[Tensors], tuple[Tensor, ...]]:
-    """Wrap a user's function: named tensors in, a tuple of tensors out."""
-    by_name = _by_name(fn, names)
-
-    def function(tensors: Tensors) -> tuple[Tensor, ...]:
-        result = fn(**{n: tensors[n] for n in names}) if by_name else fn(*[tensors[n] for n in names])
-        return _tuple(result)
-
-    return function
-
-
-def _tuple(result: object) -> tuple[Tensor, ...]:
-    if isinstance(result, Tensor):
-        return (result,)
-    if isinstance(result, Mapping):
-        result = tuple(result.values())
-    if isinstance(result, (tuple, list)) and all(isinstance(part, Tensor) for part in result):
-        return tuple(result)
-    raise TypeError(f"the function returned {result!r:.80} (type {type(result).__name__}), not a tensor or tensors")
-
-
-def _gradient(
-    gradient: Callable[..., Any] | Mapping[str, Callable[..., Any]] | None, names: tuple[str, ...]
-) -> Callable[[Tensors, tuple[Tensor, ...]], Mapping[str, Tensor]] | None:
-    """Wrap a user's analytic gradient: tensors and cotangents in, named gradients out."""
-    if gradient is None:
-        return None
-    if isinstance(gradient, Mapping):
-        unknown = sorted(set(gradient) - set(names))
-        if unknown:
-            raise UsageError(f"Cannot use gradient: {unknown[0]!r} is no input. Inputs are: {', '.join(names)}.")
-        parts = {key: _gradient_caller(fn, names) for key, fn in gradient.items()}
-        return lambda tensors, cotangents: {key: part(tensors, cotangents) for key, part in parts.items()}
-    whole = _gradient_caller(gradient, names)
-
-    def function(tensors: Tensors, cotangents: tuple[Tensor, ...]) -> Mapping[str, Tensor]:
-        result = whole(tensors, cotangents)
-        if isinstance(result, Mapping):
-            return result
-        results = (result,) if isinstance(result, Tensor) else tuple(result)
-        return {key: value for key, value in zip(names, results, strict=False) if value is not None}
-
-    return function
-
-
-def _gradient_caller(fn: Callable[..., Any], names: tuple[str, ...]) -> Callable[[Tensors, tuple[Tensor, ...]], Any]:
-    """Call an analytic gradient with the inputs and, where it takes one, the cotangent; otherwise multiply by it."""
-    try:
-        parameters = tuple(inspect.signature(fn).parameters)
-    except (TypeError, ValueError):
-        parameters = ()
-    takes = "cotangent" in parameters or len(parameters) > len(names)
-    by_name = _by_name(fn, names)
-
-    def function(tensors: Tensors, cotangents: tuple[Tensor, ...]) -> Any:
-        seed: Any = cotangents[0] if len(cotangents) == 1 else cotangents
-        if by_name:
-            named = {n: tensors[n] for n in names}
-            result = fn(**named, cotangent=seed) if takes else fn(**named)
-        else:
-            ordered = [tensors[n] for n in names]
-            result = fn(*ordered, seed) if takes else fn(*ordered)
-        if takes or len(cotangents) != 1 or cotangents[0].numel() != 1:
-            return result
-        return _times(result, cotangents[0])
-
-    return function
-
-
-def _times(result: object, cotangent: Tensor) -> object:
-    """Multiply gradients by the cotangent of a single-number output."""
-    if isinstance(result, Tensor):
-        return result * cotangent.reshape(())
-    if isinstance(result, Mapping):
-        return {key: _times(value, cotangent) for key, value in result.items()}
-    if isinstance(result, (tuple, list)):
-        return tuple(None if value is None else _times(value, cotangent) for value in result)
-    return result

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
 
-from harness.oracle.ball import compare, elementwise, fourier, linalg, products, reductions, scatter
+from harness.oracle.ball import compare, elementwise, fourier, linalg, parts, products, reductions, rounding, scatter
 from harness.oracle.ball.errors import NotCertifiedError
 from harness.oracle.ball.moves import MOVES, STRIDED, move
 from harness.oracle.ball.rules import Rule
 from harness.oracle.ball.values import Balls, dtype_is_integral, is_integral
 from harness.oracle.ball.walk import Walk
 
-RULE_MODULES = (compare, elementwise, fourier, linalg, products, reductions, scatter)
+RULE_MODULES = (compare, elementwise, fourier, linalg, parts, products, reductions, rounding, scatter)
 """Imported for the rules they enter in the table."""
 NO_NUMBERS = frozenset(
     [

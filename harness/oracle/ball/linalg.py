@@ -14,8 +14,8 @@ from torch import Tensor
 
 from harness.oracle.ball import elimination as e
 from harness.oracle.ball import functions as f
-from harness.oracle.ball.elementwise import absolute
 from harness.oracle.ball.errors import NotCertifiedError
+from harness.oracle.ball.parts import absolute
 from harness.oracle.ball.rules import RULES, rule
 from harness.oracle.ball.values import ONE, ZERO, Balls, Entry, as_complex, constant_term, real_part
 from harness.oracle.ball.walk import Walk

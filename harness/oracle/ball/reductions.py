@@ -11,7 +11,8 @@ from flint import arb
 
 from harness.oracle.ball import functions as f
 from harness.oracle.ball.compare import axes_of, pick, truth
-from harness.oracle.ball.elementwise import FUNCTION_COST, absolute, add, power, quotient, root, subtract
+from harness.oracle.ball.elementwise import FUNCTION_COST, add, power, quotient, root, subtract
+from harness.oracle.ball.parts import absolute
 from harness.oracle.ball.rules import RULES, rule
 from harness.oracle.ball.values import Balls, Entry
 from harness.oracle.ball.walk import Walk
