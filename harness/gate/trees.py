@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -22,12 +21,11 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.gate import git
+from harness.gate.preparation import run_preparation
 from harness.gate.records import Side
 
 PREFIX = "harness-gate-"
 """Temporary folders of worktrees are called so, followed by the number of the process that made them."""
-_SHOWN_OUTPUT = 2000
-"""Characters of a failed preparation's output that are shown, from its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +72,7 @@ def trees(
     with _worktree(top, commit) as worktree:
         folder = _same_place(root, top, worktree, base)
         if prepare is not None:
-            _prepare(prepare, folder)
+            run_preparation(prepare, folder)
         yield Trees(base=_base(folder, f"{base} ({commit[:8]})", python, trusted, root), head=head)
 
 
@@ -205,27 +203,24 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _prepare(command: str, folder: Path) -> None:
-    """Run a shell command in the base's root; what it prints is shown only if it fails."""
-    done = subprocess.run(
-        command, shell=True, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        said = done.stdout.strip()[-_SHOWN_OUTPUT:]
-        raise UsageError(
-            f"Cannot prepare the base: prepare={command!r} ended with {done.returncode} in its worktree. "
-            f"Repair the command; it said:\n{said}"
-        )
-
-
 def _base_folder(base: str, start: Path, root: Path, top: Path | None) -> Path:
     """Return the root of a base that is named by its folder."""
     folder = start / base
+    if not base.strip():
+        raise UsageError(
+            f"Cannot compare: base={base!r} names nothing. Pass a git ref or a folder: --base origin/main. (In CI, is "
+            "the variable set for this event?)"
+        )
     if not folder.is_dir():
         raise UsageError(_no_base(base, start, top))
     folder = folder.resolve()
-    return folder if top is None else _same_place(root, top, folder, base, optional=True)
+    folder = folder if top is None else _same_place(root, top, folder, base, optional=True)
+    if folder == root:
+        raise UsageError(
+            f"Cannot compare: base={base!r} is the working tree itself, {str(root)!r}, which is always found equal. "
+            "Name a git ref, or a folder with another copy."
+        )
+    return folder
 
 
 def _same_place(root: Path, top: Path, other: Path, base: str, *, optional: bool = False) -> Path:

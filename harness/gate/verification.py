@@ -26,6 +26,8 @@ LOST_AT_FEW = 2.0
 are reordered."""
 LOST_AT_ONE = 3.0
 """A loss of more digits than this counts at a single point, however many others lost nothing."""
+_DID_NOT_RUN = (Outcome.ERROR, Outcome.TIMEOUT, Outcome.CRASHED)
+_MOST_NAMED = 5
 GONE = "gone"
 NEW = "new"
 
@@ -89,7 +91,30 @@ def _case_change(case: str, before: VerifyRecord | None, after: VerifyRecord) ->
     if before is None or (found is not None and found.direction == "worse"):
         return found
     lost = next(chain(_lost_power(before, after), _lost_digits(before, after)), None)
-    return found if lost is None else as_change(case, "worse", before, after, lost)
+    if lost is not None:
+        return as_change(case, "worse", before, after, lost)
+    if found is None:
+        fewer = _no_longer_compared(before, after)
+        return as_change(case, "other", before, after, fewer) if fewer else None
+    if before.outcome in _DID_NOT_RUN and before.outcome is not after.outcome:
+        return replace(found, message=f"{found.message} (the base did not run: {before.message})")
+    return found
+
+
+def _no_longer_compared(before: VerifyRecord, after: VerifyRecord) -> str:
+    """Name the kinds of comparisons that were made and are not, "" for none; a case file may have left them out."""
+    now = {_kind(finding) for finding in after.findings}
+    made = dict.fromkeys(_kind(finding) for finding in before.findings if finding.outcome is Outcome.PASS)
+    left = [kind for kind in made if kind not in now]
+    if not left:
+        return ""
+    named = [*left[:_MOST_NAMED], *([f"{len(left) - _MOST_NAMED} more"] if len(left) > _MOST_NAMED else [])]
+    return f"It passes, and less is compared: {len(left)} of {len(made)} kinds are left out now: {', '.join(named)}."
+
+
+def _kind(finding: Finding) -> str:
+    """Return what kind of comparison a finding is, whatever its point: what, of which input, in which dtype."""
+    return f"{finding.check}{f' of {finding.input}' if finding.input else ''} in {finding.dtype}"
 
 
 def _lost_power(before: VerifyRecord, after: VerifyRecord) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The two trees: what a base may be, where things lie in it, and that nothing of it is left behind."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -161,7 +162,37 @@ def test_preparation_runs_in_the_worktree(repository, temporary):
 
 def test_preparing_a_folder_is_refused(tmp_path):
     """A folder is the user's own: nothing is run in it."""
-    with pytest.raises(UsageError, match="leaves as it is"), trees(".", start=tmp_path, prepare="true"):
+    (tmp_path / "old").mkdir()
+    with pytest.raises(UsageError, match="leaves as it is"), trees("old", start=tmp_path, prepare="true"):
+        pass
+
+
+def test_an_interrupt_ends_all_that_a_preparation_started(tmp_path):
+    """What the shell runs in the background ends with it: the pipe that it alone held open is closed."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom harness.gate.preparation import run_preparation\n"
+        "from harness.run.run import terminable\n"
+        "with terminable():\n    run_preparation('(echo up; sleep 60; true) > pipe & wait', Path(sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process, pipe.open("rb", buffering=0) as reads:
+        assert reads.readline() == b"up\n"
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        asked = select.poll()
+        asked.register(reads, select.POLLHUP)
+        assert [event for _, event in asked.poll(20_000)] == [select.POLLHUP]
+
+
+@pytest.mark.parametrize(
+    ("base", "said"), [("", "names nothing"), (" ", "names nothing"), (".", "itself"), ("cases/..", "itself")]
+)
+def test_a_base_that_is_the_head_is_refused(repository, temporary, base, said):
+    """An empty variable in CI, or the project's own folder, would be found equal whatever was changed."""
+    (repository / "cases").mkdir()
+    with pytest.raises(UsageError, match=said), trees(base, start=repository):
         pass
 
 

@@ -45,6 +45,24 @@ def test_what_passed_and_does_not_is_worse(after):
     assert only(record(outcome=after), record())[0] == ("other" if after is Outcome.SKIPPED else "better")
 
 
+def test_what_kept_the_base_from_running_is_told():
+    """A case that runs only on the head is better, and the message says what the base said: perhaps it lacks files."""
+    before = record(outcome=Outcome.ERROR, message="no module lib")
+    assert only(before, record()) == ("better", "so (the base did not run: no module lib)")
+
+
+def test_comparisons_that_are_no_longer_made_are_told():
+    """A case file that leaves out a dtype and passes is told, and fails nothing; fewer points of a kind are no news."""
+    low = [finding(check="float32 ~ float64", dtype="float32"), finding("random 1")]
+    direction, message = only(record(finding(), *low), record(finding()))
+    assert (direction, "1 of 2 kinds are left out now: float32 ~ float64 of x in float32." in message) == (
+        "other",
+        True,
+    )
+    assert only(record(finding(), low[1]), record(finding())) is None
+    assert only(record(finding(), replace(low[0], outcome=Outcome.SKIPPED)), record(finding())) is None
+
+
 def test_a_case_that_is_gone_is_worse():
     """Nothing checks any more what it checked."""
     (change,) = verification_changes({"c": record()}, {})
