@@ -1,22 +1,20 @@
 """Fixtures for the tests of the report."""
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import factory as made
+
 
 @pytest.fixture(scope="session")
 def factory():
-    """The module that makes synthetic runs (tests are no package, so it is loaded from its file)."""
-    name = "harness_report_factory"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("factory.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    """The module that makes synthetic runs."""
+    return made
 
 
 @pytest.fixture
