@@ -20,13 +20,21 @@ def _schema(**columns: tuple[pa.DataType, str]) -> pa.Schema:
     return pa.schema([pa.field(name, kind, metadata={"description": text}) for name, (kind, text) in columns.items()])
 
 
-_KEY = {
-    "job": (TEXT, "Name of the planned job the row came from."),
-    "case": (TEXT, "Unique id of the case, as its file gives it."),
-}
+_CASE = {"case": (TEXT, "Unique id of the case, as its file gives it.")}
+_KEY = {"job": (TEXT, "Name of the planned job the row came from."), **_CASE}
 _DESCENT = {
     **_KEY,
     "descent": (TEXT, "Optimizer with its options, gradient source and seed."),
+}
+
+_PASS = {
+    "what": (TEXT, "What was timed."),
+    "variant": (TEXT, "autograd · analytic · compile · reference · jacrev · jacfwd · an optimizer."),
+    "device": (TEXT, "Device."),
+}
+_SIZES = {
+    "sizes": (TEXT, "Sizes of the inputs."),
+    "elements": (INTEGER, "Elements of all inputs together."),
 }
 
 COUNTS = _schema(
@@ -53,7 +61,7 @@ JOBS = _schema(
 )
 
 CASES = _schema(
-    case=(TEXT, "Unique id of the case, as its file gives it."),
+    **_CASE,
     title=(TEXT, "What the function is."),
     source=(TEXT, "Where the mathematics or a published figure comes from."),
     path=(TEXT, "Case file."),
@@ -116,7 +124,7 @@ FINDINGS = _schema(
 )
 
 ACCURACY = _schema(
-    case=(TEXT, "Unique id of the case, as its file gives it."),
+    **_CASE,
     path=(TEXT, "Case file."),
     dtype=(TEXT, "Number type under test."),
     device=(TEXT, "Device under test."),
@@ -252,12 +260,9 @@ TIMINGS = _schema(
     **_KEY,
     outcome=(TEXT, "pass: timed; skipped: could not be, with the reason as message."),
     message=(TEXT, "The result in words, or why there is none."),
-    what=(TEXT, "What was timed: value · forward · backward · forward_backward · jacobian · step."),
-    variant=(TEXT, "autograd · analytic · compile · reference · jacrev · jacfwd · an optimizer."),
-    device=(TEXT, "Device."),
+    **_PASS | {"what": (TEXT, "What was timed: value · forward · backward · forward_backward · jacobian · step.")},
     dtype=(TEXT, "Number type."),
-    sizes=(TEXT, "Sizes of the inputs."),
-    elements=(INTEGER, "Elements of all inputs together."),
+    **_SIZES,
     median_s=(REAL, "Median time per call in seconds."),
     low_s=(REAL, "Lower end of the median's interval."),
     high_s=(REAL, "Upper end of the median's interval."),
@@ -285,9 +290,7 @@ TIMINGS = _schema(
 
 SCALINGS = _schema(
     **_KEY,
-    what=(TEXT, "What was timed."),
-    variant=(TEXT, "autograd · analytic · compile · reference · jacrev · jacfwd · an optimizer."),
-    device=(TEXT, "Device."),
+    **_PASS,
     exponent=(REAL, "p of time ∝ sizeᵖ."),
     low=(REAL, "Lower end of the exponent's interval."),
     high=(REAL, "Upper end of the exponent's interval."),
@@ -296,9 +299,7 @@ SCALINGS = _schema(
 
 CROSSOVERS = _schema(
     **_KEY,
-    what=(TEXT, "What was timed."),
-    variant=(TEXT, "autograd · analytic · compile · reference · jacrev · jacfwd · an optimizer."),
-    device=(TEXT, "The accelerator."),
+    **_PASS | {"device": (TEXT, "The accelerator.")},
     by=(TEXT, "Its time that is compared with the CPU's: its own, or end to end."),
     status=(TEXT, "crosses, always, never, mixed or inconclusive; about the sizes measured, and not beyond them."),
     elements=(REAL, "Elements of the inputs from which the accelerator is faster."),
@@ -314,8 +315,7 @@ AGREEMENTS = _schema(
     of=(TEXT, "value, or the input whose gradient it is."),
     device=(TEXT, "The accelerator."),
     dtype=(TEXT, "Number type."),
-    sizes=(TEXT, "Sizes of the inputs."),
-    elements=(INTEGER, "Elements of all inputs together."),
+    **_SIZES,
     cpu_error=(REAL, "Relative error (L2) of the CPU's result, against float64."),
     device_error=(REAL, "Relative error (L2) of the accelerator's result, against the same."),
     precision=(TEXT, "What float32 products may be rounded to on the accelerator."),
@@ -323,12 +323,9 @@ AGREEMENTS = _schema(
 )
 
 SPEEDUPS = _schema(
-    case=(TEXT, "Unique id of the case, as its file gives it."),
-    what=(TEXT, "What was timed."),
-    variant=(TEXT, "autograd · analytic · compile · reference · jacrev · jacfwd · an optimizer."),
-    device=(TEXT, "Device."),
-    sizes=(TEXT, "Sizes of the inputs."),
-    elements=(INTEGER, "Elements of all inputs together."),
+    **_CASE,
+    **_PASS,
+    **_SIZES,
     against=(TEXT, "What it is compared with: the same pass on the CPU, or by autograd on the same device."),
     by=(TEXT, "An accelerator's time that is compared: its own, or end to end, the host's until it has finished."),
     median_s=(REAL, "Median time per call in seconds."),
@@ -363,12 +360,9 @@ CEILINGS = _schema(
 
 ROOFLINE = _schema(
     **_KEY,
-    what=(TEXT, "What was timed."),
-    variant=(TEXT, "autograd · analytic · compile · reference · jacrev · jacfwd · an optimizer."),
-    device=(TEXT, "Device."),
+    **_PASS,
     dtype=(TEXT, "Number type."),
-    sizes=(TEXT, "Sizes of the inputs."),
-    elements=(INTEGER, "Elements of all inputs together."),
+    **_SIZES,
     median_s=(REAL, "Median time per call in seconds."),
     flops=(INTEGER, "Floating-point operations of a call's matrix products, convolutions and attention."),
     bytes_moved=(INTEGER, "Least traffic of a call with memory, in bytes."),
