@@ -28,6 +28,7 @@ def contract_findings(tested: UnderTest, options: Options) -> Iterator[Finding]:
     yield _zero_grad(tested, options)
     yield _maximize(tested, options)
     yield from _rates(tested, options)
+    yield from _cycled(tested, options)
 
 
 def reuse_findings(tested: UnderTest) -> Iterator[Finding]:
@@ -139,7 +140,21 @@ def _rates(tested: UnderTest, options: Options) -> Iterator[Finding]:
         yield finding(tested.labels(options), "learning rate", Outcome.SKIPPED, "It has no numeric option lr.")
         return
     yield _tensor_rate(tested, {**options, "lr": float(rate)})
-    yield _changed_rate(tested, {**options, "lr": float(rate)}, "lr changed on the way", as_tensor=False)
+    if tested.name in INITIAL_RATE:
+        message = "Its rate is the size of the first step alone, as documented."
+        yield finding(tested.labels(options), "lr changed on the way", Outcome.SKIPPED, message)
+        return
+    yield _changed(tested, {**options, "lr": float(rate)}, "lr", float(rate) / 2)
+
+
+def _cycled(tested: UnderTest, options: Options) -> Iterator[Finding]:
+    """What OneCycleLR and CyclicLR write to a group besides its rate counts, too: momentum, or the first beta."""
+    momentum = options.get("momentum", tested.defaults.get("momentum"))
+    if isinstance(momentum, float) and momentum > 0:
+        yield _changed(tested, options, "momentum", momentum / 2)
+    betas = options.get("betas", tested.defaults.get("betas"))
+    if isinstance(betas, tuple) and betas and isinstance(betas[0], float) and betas[0] > 0:
+        yield _changed(tested, options, "betas", (betas[0] / 2, *betas[1:]))
 
 
 def _tensor_rate(tested: UnderTest, options: Options) -> Finding:
@@ -170,21 +185,16 @@ def _tensor_rate(tested: UnderTest, options: Options) -> Finding:
     return expected.against(walk.everything(), labels, check, oracle="the same rate as a number", dtype="float64")
 
 
-def _changed_rate(tested: UnderTest, options: Options, check: str, *, as_tensor: bool) -> Finding:  # noqa: ARG001
-    """A walk whose rate is halved on the way differs from one whose rate stays."""
-    labels = tested.labels(options)
-    if tested.name in INITIAL_RATE:
-        return finding(labels, check, Outcome.SKIPPED, "Its rate is the size of the first step alone, as documented.")
+def _changed(tested: UnderTest, options: Options, name: str, value: Any) -> Finding:
+    """A walk with an option changed in its group on the way differs from one where it stays."""
     pieces = generic_pieces(tested.needs, tested.seed)
     walk = tested.walk(options, pieces).advance(2)
-    walk.optimizer.param_groups[0]["lr"] = options["lr"] / 2
+    walk.optimizer.param_groups[0][name] = value
     changed = walk.advance(STEPS - 2).read()
     stayed = tested.walk(options, pieces).advance(STEPS).read()
     same = all(np.array_equal(one, other) for one, other in zip(changed, stayed, strict=True))
-    fault = (
-        "Changing lr of a parameter group has no effect: learning-rate schedulers would have none." if same else None
-    )
-    return holds(labels, check, fault, "A changed learning rate has an effect.")
+    fault = f"Changing {name} of a parameter group has no effect: schedulers would have none." if same else None
+    return holds(tested.labels(options), f"{name} changed on the way", fault, f"A changed {name} has an effect.")
 
 
 def _settings(group: dict[str, Any]) -> dict[str, Any]:

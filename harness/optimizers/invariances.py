@@ -36,7 +36,7 @@ ROTATED = {"SGD": {"lr": 0.05, "momentum": 0.8}, "ASGD": {"lr": 0.05, "lambd": 0
 """Optimizers that do not see the choice of axes."""
 STILL = frozenset(
     {"SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Rprop", "Adagrad", "Adadelta", "ASGD", "Adafactor",
-     "Muon", "LBFGS"}
+     "Muon", "LBFGS", "SparseAdam"}
 )  # fmt: skip
 """Optimizers that do not move on a zero gradient, weight decay aside."""
 
@@ -105,7 +105,8 @@ def _rotated(tested: UnderTest, options: Options) -> Finding:
 def _still(tested: UnderTest) -> Finding:
     """A zero gradient is no step, where nothing decays."""
     options = {name: 0.0 for name in ("weight_decay", "lambd") if tested.has(name)}
-    pieces = [constant_piece(0.0, start=1.5, shape=(2, 3))]
+    piece = constant_piece(0.0, start=1.5, shape=(2, 3))
+    pieces = [replace(piece, present=np.ones((1, 2), dtype=bool)) if tested.needs.sparse else piece]
     walk = tested.walk(options, pieces).advance(3)
     if walk.read()[0].shape != pieces[0].start.shape:
         return finding(tested.labels(options), "zero gradient", Outcome.FAIL, "The parameter's shape has changed.")

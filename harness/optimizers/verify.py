@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from harness.optimizers.lbfgs import lbfgs_findings
 from harness.optimizers.option_sets import sets_of
 from harness.optimizers.options import option_findings
 from harness.optimizers.persistence import persistence_findings
+from harness.optimizers.quadratics import quadratic_findings
 from harness.optimizers.rules import RULES, Rule
 from harness.optimizers.schedulers import scheduler_findings
 from harness.optimizers.tensors import tensor_findings
@@ -143,6 +145,7 @@ def optimizer_findings(tested: UnderTest) -> Iterator[Finding]:
         checks.append(partial(option_findings, tested))
     checks += [
         partial(closed_form_findings, tested),
+        partial(quadratic_findings, tested),
         partial(invariance_findings, tested),
         partial(reuse_findings, tested),
         partial(variant_findings, tested),
@@ -191,6 +194,9 @@ def _record(
     kind: str = "optimizer",
 ) -> VerifyRecord:
     outcome, message = decide(found)
+    telling = (one for one in found if one.outcome is outcome and not one.excused and message.startswith(one.message))
+    if outcome in (Outcome.FAIL, Outcome.ERROR):
+        message = "".join([*(f"{one.check}: " for one in islice(telling, 1)), message])
     reasons = tuple(dict.fromkeys(one.excused for one in found if one.excused is not None))
     if reasons:
         message = f"{message}; known deviations: {' '.join(reasons)}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import own
-import planted
 import pytest
 import torch
+from planted_adam_formula import EpsInside
 
 from harness.case.case import Case
 from harness.case.schema import CaseModel
@@ -80,9 +80,11 @@ def test_without_a_rule_the_update_is_inconclusive():
 
 
 def test_a_wrong_optimizer_fails():
-    """The headline names a number."""
-    made = verify_optimizer(planted.EpsInside, rule=RULES["Adam"], options={})
+    """The headline names the check and a number, and one fault of the formula is told once."""
+    made = verify_optimizer(EpsInside, rule=RULES["Adam"], options={})
     assert made.outcome is Outcome.FAIL
+    assert made.message.startswith("update rule: fixed[")
+    assert [one.check for one in made.findings if one.outcome is Outcome.FAIL] == ["update rule"]
 
 
 def test_an_optimizer_that_cannot_step_is_an_error():
