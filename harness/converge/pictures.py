@@ -25,6 +25,8 @@ MARGIN = 0.15
 """Share of the box added on each side."""
 REACH = 10.0
 """A path further from its start than this many times the way to the minimum is left out of the box (it blew up)."""
+LEAST_MOVE = 1e-9
+"""A parameter that moves by less than this share of the other's way stands still but for rounding."""
 BATCH = 4_000_000
 """Numbers a batched evaluation of the grid may hold at once."""
 FRAMES = 40
@@ -43,7 +45,7 @@ def contour_of(objective: Objective, path: Sequence[Tensor], minimum: Tensor | N
         return None
     points = torch.stack(_near(path, minimum) + ([] if minimum is None else [minimum]))
     low, high = points.amin(dim=0), points.amax(dim=0)
-    span = (high - low).clamp(min=float((high - low).max()) / 10 or 1.0)
+    span = _sides(low, high)
     centre = (low + high) / 2
     x, y = (
         torch.linspace(float(middle - (0.5 + MARGIN) * width), float(middle + (0.5 + MARGIN) * width), GRID).double()
@@ -107,6 +109,18 @@ def _losses(objective: Objective, points: Tensor) -> Tensor:
         except (RuntimeError, ValueError, TypeError):
             return torch.stack([objective(point) for point in points])
     return batched
+
+
+def _sides(low: Tensor, high: Tensor) -> Tensor:
+    """Return the sides (2,) of a box that is no line: one a tenth of the other at least, or as large as its numbers.
+
+    The latter keeps parameters of unlike size, such as 200 and 0.0005, both in the picture.
+    """
+    span = high - low
+    widest = float(span.max())
+    own = torch.maximum(low.abs(), high.abs())
+    moves = span > LEAST_MOVE * widest
+    return torch.maximum(span, torch.where(moves, own.clamp(max=widest / 10), widest / 10 or 1.0))
 
 
 def _near(path: Sequence[Tensor], minimum: Tensor | None) -> list[Tensor]:

@@ -30,6 +30,15 @@ def test_the_box_holds_path_and_minimum(problem_of: Callable) -> None:
     assert contour.values[3][7] == pytest.approx(contour.x[7] ** 2 + 10 * contour.y[3] ** 2, rel=1e-4)
 
 
+def test_parameters_of_unlike_size_both_fill_the_box(problem_of: Callable) -> None:
+    """A parameter of 0.0005 beside one of 200 keeps its own side; one that stands still is given room."""
+    problem, _ = problem_of("sum(w**2)", PLANE)
+    unlike = contour_of(problem.objective(), [flat(500, 1e-4)], flat(240, 5e-4))
+    assert unlike.y[-1] - unlike.y[0] < 1e-3
+    still = contour_of(problem.objective(), [flat(2, 0), flat(1, 1e-17)], flat(0, 0))
+    assert still.y[-1] - still.y[0] > 0.2
+
+
 def test_a_path_that_blew_up_does_not_stretch_the_box(problem_of: Callable) -> None:
     """Points absurdly far away are left out."""
     problem, _ = problem_of("sum(w**2)", PLANE)
