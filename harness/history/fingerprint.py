@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, fields
 
 from harness.records import Environment
+from harness.report.text import count
 
 _ARCHITECTURE = re.compile(r"x86_64|amd64|arm64|aarch64|riscv64|ppc64le|s390x", re.IGNORECASE)
 _MINOR = re.compile(r"(\D*\d+\.\d+)(?:\.\w+)*")
@@ -63,7 +64,8 @@ class Machine:
     def name(self) -> str:
         """The machine for people, with everything but the versions."""
         gpu = "" if self.gpu == "none" else f", {self.gpu}"
-        return f"{self.processor}, {self.cores} cores, {self.memory}{gpu}, {self.system}, {self.threads} threads"
+        cores, threads = count(int(self.cores), "core"), count(int(self.threads), "thread")
+        return f"{self.processor}, {cores}, {self.memory}{gpu}, {self.system}, {threads}"
 
 
 def place_of(environment: Environment) -> Place:

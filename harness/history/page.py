@@ -88,6 +88,8 @@ def _headline(view: View, counts: dict[Direction, int]) -> str:
         return f"No series of {view.metric.title.lower()}"
     worse, better = counts[Direction.WORSE], counts[Direction.BETTER]
     if not worse and not better:
+        if counts[Direction.TOO_FEW] == len(view.trends):
+            return f"{view.metric.title}: too few runs yet to look for changes"
         few = " that has runs enough" if counts[Direction.TOO_FEW] else ""
         return f"{view.metric.title}: no change of level in any series{few}"
     parts = [f"{amount} {word}" for amount, word in ((worse, "worse"), (better, "better")) if amount]

@@ -1,6 +1,7 @@
 """`harness history`, what runs record without being told, and the page."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -140,6 +141,16 @@ def test_the_page_escapes_what_runs_say(make_run, memory_url):
     html = render_history(view(memory_url, Question(metric=METRICS["time"]), None))
     assert HOSTILE not in html
     assert "&lt;script&gt;window.pwned" in html
+
+
+def test_the_page_says_when_there_are_too_few_runs(make_run, memory_url):
+    """Three runs are no evidence that nothing changed; and one thread is one thread."""
+    for day in range(3):
+        append(make_run(day), memory_url)
+    html = render_history(view(memory_url, Question(metric=METRICS["time"]), None))
+    assert "too few runs yet to look for changes" in html
+    assert "no change of level" not in html
+    assert not re.search(r"\b1 (threads|cores)\b", html)
 
 
 @pytest.mark.browser
