@@ -60,7 +60,7 @@ def _axis(trend: Trend) -> dict[str, object]:
         return linear_axis(
             metric.title, exponentformat="SI", rangemode="tozero" if spread > 1.5 else "normal", **suffix
         )
-    return log_axis(metric.title, values, **suffix) | {"exponentformat": "SI"}
+    return log_axis(metric.title, values, exponentformat="SI", **suffix)
 
 
 def _add_levels(figure: go.Figure, trend: Trend) -> None:

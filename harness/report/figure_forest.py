@@ -58,11 +58,7 @@ def forest(
     if band is not None:
         figure.add_shape(type="rect", x0=band[0], x1=band[1], fillcolor=GRID, line_width=0, **ends)
     figure.add_shape(type="line", x0=level, x1=level, line={"color": INK, "dash": "dash", "width": 1}, **ends)
-    for place, row in enumerate(rows):
-        # Names are annotations: tick labels inside the axes keep plotly busy for ever where the page is narrow.
-        figure.add_annotation(
-            text=row.label, x=0, xref="x domain", y=place, yshift=4, xanchor="left", yanchor="bottom", showarrow=False
-        )
+    name_rows(figure, [row.label for row in rows])
     figure.update_layout(
         xaxis={**axis, "range": _span(rows, band or (level, level))},
         yaxis={"range": [len(rows) - 0.4, -0.75], "showticklabels": False, "ticks": "", "showgrid": False},
@@ -70,6 +66,15 @@ def forest(
         showlegend=True,
     )
     return styled(figure, height=110 + ROW_HEIGHT * len(rows))
+
+
+def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
+    """Write a name above each row, at the heights 0, 1, 2 and so on of the vertical axis."""
+    for place, name in enumerate(names):
+        # Names are annotations: tick labels inside the axes keep plotly busy for ever where the page is narrow.
+        figure.add_annotation(
+            text=name, x=0, xref="x domain", y=place, yshift=4, xanchor="left", yanchor="bottom", showarrow=False
+        )
 
 
 def _span(rows: Sequence[ForestRow], band: tuple[float, float]) -> list[float | None]:

@@ -36,6 +36,7 @@ GRID = "rgba(128, 128, 128, 0.25)"
 DIGITS = 5
 """Significant digits kept in a figure: beyond what an eye can see, and the page stays small."""
 
+_SI = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
 _AXIS = {
     "gridcolor": GRID,
     "linecolor": INK,
@@ -43,6 +44,7 @@ _AXIS = {
     "ticks": "outside",
     "tickcolor": GRID,
     "automargin": True,
+    "exponentformat": "power",
 }
 
 TEMPLATE = go.layout.Template(
@@ -93,10 +95,10 @@ def texts(values: Iterable[object]) -> list[str]:
     return ["" if value is None or value is pd.NA else str(value) for value in values]
 
 
-def has_positive_only(values: Iterable[object]) -> bool:
-    """Return whether a column has numbers, and all of them suit a logarithmic axis."""
+def suits_logarithm(values: Iterable[object]) -> bool:
+    """Return whether a column has positive numbers and none below zero; a zero, such as the last loss, is a gap."""
     found = [number for number in numbers(values) if number is not None]
-    return bool(found) and min(found) > 0
+    return bool(found) and min(found) >= 0 and max(found) > 0
 
 
 def log_axis(title: str, values: Sequence[float | None] = (), **rest: Any) -> dict[str, Any]:
@@ -104,17 +106,42 @@ def log_axis(title: str, values: Sequence[float | None] = (), **rest: Any) -> di
     found = [value for value in values if value]
     decades = math.log10(max(found) / min(found)) if found else 0.0
     # Below a factor of about five, 1, 2 and 5 may all lie outside; plotly then finds ticks that do not.
-    ticks: dict[str, object] = {"dtick": max(1, round(decades / 6)) if decades > 1.5 else "D2"} if decades > 0.7 else {}
+    ticks: dict[str, object] = {}
+    if decades > 1.5:
+        ticks = {"dtick": max(1, round(decades / 6))}
+    elif decades > 0.7:
+        # Written out: of its own 1, 2 and 5 plotly writes the digit alone, so that 0.5 reads as 5.
+        values = _one_two_five(min(found), max(found))
+        how, suffix = str(rest.get("exponentformat", "power")), str(rest.pop("ticksuffix", ""))
+        ticks = {"tickvals": values, "ticktext": [f"{_tick_text(value, how)}{suffix}" for value in values]}
     return {"title": {"text": title}, "type": "log", "exponentformat": "power", **ticks, **rest}
 
 
-def add_level(figure: go.Figure, value: float, text: str, *, axis: str = "y") -> None:
-    """Draw a labelled horizontal line across a panel whose vertical axis is logarithmic."""
+def _one_two_five(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times the powers of ten from half of `low` to twice `high`."""
+    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5)]
+    return [tick for tick in ticks if low / 2 <= tick <= 2 * high]
+
+
+def _tick_text(value: float, how: str) -> str:
+    """Write a tick as plotly's exponent formats `none`, `SI` and `power` do."""
+    if how == "SI":
+        power = 3 * math.floor(math.log10(value) / 3 + 1e-9)
+        return f"{value / 10.0**power:g}{_SI.get(power, f'e{power}')}"
+    if how == "none" or 1e-3 <= value < 1e5:
+        return f"{value:g}"
+    digit, _, exponent = f"{value:.0e}".partition("e")
+    return f"{'' if digit == '1' else digit + '·'}10<sup>{int(exponent)}</sup>".replace("-", "−")
+
+
+def add_level(figure: go.Figure, value: float, text: str, *, axis: str = "y", at: float = 1.0) -> None:
+    """Draw a line across a panel whose vertical axis is logarithmic; its label ends at a share of the width."""
     number = axis.removeprefix("y")
     line = {"color": INK, "dash": "dash", "width": 1}
     figure.add_shape(type="line", x0=0, x1=1, xref=f"x{number} domain", y0=value, y1=value, yref=axis, line=line)
     # Annotations on logarithmic axes are placed by the exponent, unlike shapes.
-    place = {"x": 1, "xref": f"x{number} domain", "y": math.log10(value), "yref": axis}
+    place = {"x": at, "xref": f"x{number} domain", "y": math.log10(value), "yref": axis}
     figure.add_annotation(text=text, showarrow=False, xanchor="right", yanchor="bottom", font={"size": 11}, **place)
 
 
@@ -136,10 +163,22 @@ def linear_axis(title: str, **rest: Any) -> dict[str, Any]:
     return {"title": {"text": title}, "type": "linear", **rest}
 
 
+def count_axis(title: str, counts: Sequence[int]) -> dict[str, Any]:
+    """Describe an axis of counts from zero on, which has no ticks between whole numbers."""
+    few: dict[str, object] = {"dtick": 1} if max(counts, default=0) <= 5 else {}
+    return linear_axis(title, rangemode="tozero", **few)
+
+
 def coloured(names: Iterable[str]) -> dict[str, str]:
     """Give each name a colour, in order of appearance, going round when there are many."""
     unique = list(dict.fromkeys(names))
     return {name: PALETTE[position % len(PALETTE)] for position, name in enumerate(unique)}
+
+
+def dashed(names: Iterable[str]) -> dict[str, str]:
+    """Give each name a dash, in order of appearance: another each time that `coloured` has gone round."""
+    unique = list(dict.fromkeys(names))
+    return {name: DASHES[position // len(PALETTE) % len(DASHES)] for position, name in enumerate(unique)}
 
 
 def faded(colour: str, opacity: float) -> str:

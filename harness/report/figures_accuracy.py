@@ -12,7 +12,7 @@ from collections import Counter
 import pandas as pd
 import plotly.graph_objects as go
 
-from harness.report.figure_style import coloured, linear_axis, styled
+from harness.report.figure_style import coloured, count_axis, styled
 
 _BOUNDS = (0.5, 1, 2, 4, 8, 16, 64, 256, 1024, 1e4, 1e6, 1e9)
 _NAMES = ("≤ ½", "1", "2", "4", "8", "16", "64", "256", "1024", "10⁴", "10⁶", "10⁹", "more")
@@ -44,7 +44,7 @@ def ulps_figure(accuracy: pd.DataFrame) -> go.Figure | None:
         barmode="group",
         showlegend=True,
         xaxis={"title": {"text": "units in the last place, up to"}, "type": "category"},
-        yaxis=linear_axis("cases", rangemode="tozero"),
+        yaxis=count_axis("cases", [count for bar in figure.data for count in bar.y]),
     )
     return styled(figure, height=320)
 

@@ -17,14 +17,15 @@ from harness.report.figure_style import (
     PALETTE,
     add_level,
     coloured,
+    dashed,
     faded,
-    has_positive_only,
     linear_axis,
     log_axis,
     numbers,
     positive,
     short,
     styled,
+    suits_logarithm,
 )
 from harness.report.seeds import Spread, run_of, seed_spread
 
@@ -43,29 +44,30 @@ def convergence_figure(trajectory: pd.DataFrame, converge: pd.DataFrame | None =
         converge: rows of the same case, as in `columns.CONVERGE`, for the tolerance to draw.
 
     Returns:
-        One or two panels over a common axis of steps, logarithmic unless a loss is not positive; None without steps.
+        One or two panels over a common axis of steps, logarithmic unless a loss is negative; None without steps.
     """
     if trajectory.empty:
         return None
     panels = ["loss", *(["error"] if any(value for value in positive(trajectory["error"])) else [])]
     figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.07)
-    logarithmic = {"loss": has_positive_only(trajectory["loss"]), "error": True}
+    tolerances: Iterable[float] = [] if converge is None or len(panels) < 2 else converge["tolerance"].dropna().unique()
+    logarithmic = {"loss": suits_logarithm(trajectory["loss"]), "error": True}
     for position, panel in enumerate(panels, start=1):
         _add_descents(figure, trajectory, panel, position, logarithmic=logarithmic[panel])
         title = {"loss": "loss", "error": "distance to the minimum"}[panel]
-        axis = log_axis(title, positive(trajectory[panel])) if logarithmic[panel] else linear_axis(title)
+        shown = [*positive(trajectory[panel]), *(positive(tolerances) if panel == "error" else [])]
+        axis = log_axis(title, shown) if logarithmic[panel] else linear_axis(title)
         figure.update_yaxes(axis, row=position, col=1)
     figure.update_xaxes(title_text="step", row=len(panels), col=1)
-    tolerances: Iterable[float] = [] if converge is None or len(panels) < 2 else converge["tolerance"].dropna().unique()
-    for tolerance in tolerances:
-        add_level(figure, float(tolerance), f"within {tolerance:g}", axis="y2")
+    for place, tolerance in enumerate(sorted(tolerances)):
+        add_level(figure, float(tolerance), f"within {tolerance:g}", axis="y2", at=1 - place % 4 / 6)
     return styled(figure, height=110 + 230 * len(panels))
 
 
 def _add_descents(figure: go.Figure, trajectory: pd.DataFrame, panel: str, position: int, *, logarithmic: bool) -> None:
     """Draw a line for each run, with a band where it has several seeds."""
     runs = trajectory["descent"].map(run_of)
-    colours = coloured(runs)
+    colours, dashes = coloured(runs), dashed(runs)
     most = MAX_POINTS // len(colours)
     for run, rows in trajectory.groupby(runs, sort=False):
         seeds = rows["descent"].nunique()
@@ -85,7 +87,7 @@ def _add_descents(figure: go.Figure, trajectory: pd.DataFrame, panel: str, posit
             legendgroup=str(run),
             showlegend=position == 1,
             mode="lines",
-            line={"color": colours[str(run)], "width": 2},
+            line={"color": colours[str(run)], "dash": dashes[str(run)], "width": 2},
             hovertemplate=f"step %{{x}}<br>{panel} = %{{y:.4g}}<extra>{run}{'' if seeds == 1 else ', median'}</extra>",
             **style,
         )

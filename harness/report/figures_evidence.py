@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from harness.report.figure_forest import ROW_HEIGHT, name_rows
 from harness.report.figure_style import (
     GRID,
     INK,
     OUTCOME_COLOURS,
     coloured,
+    count_axis,
     linear_axis,
     log_axis,
     positive,
     styled,
 )
 
+WIDEST = 1e12
+"""Most times the median error that an axis shows."""
 COUNTED = ("cases", "verify", "converge", "benchmark", "findings", "timings")
 
 
@@ -35,8 +42,10 @@ def step_error_figure(curves: pd.DataFrame) -> go.Figure | None:
         curves: rows of one case, as in `columns.CURVES`.
 
     Returns:
-        A log-log figure, a colour for each derivative; None without curves.
+        A log-log figure, a colour for each derivative; None without curves, or where every error is zero.
     """
+    seen = [label for label, rows in curves.groupby("label", sort=False) if any(positive(rows["error"]))]
+    curves = curves[curves["label"].isin(seen)]
     if curves.empty:
         return None
     figure = go.Figure()
@@ -55,9 +64,17 @@ def step_error_figure(curves: pd.DataFrame) -> go.Figure | None:
         _mark_chosen(figure, ordered[ordered["chosen"].fillna(value=False)], str(label), colours[str(label)])
     figure.update_layout(
         xaxis=log_axis("step h", positive(curves["step_size"])),
-        yaxis=log_axis("error of the derivative", positive(curves["error"])),
+        yaxis=_error_axis([error for error in positive(curves["error"]) if error is not None]),
     )
     return styled(figure)
+
+
+def _error_axis(errors: Sequence[float]) -> dict[str, Any]:
+    """Describe the axis of errors; those of steps so wide that the function explodes are left above it."""
+    most = WIDEST * median(errors)
+    low, high = min(errors), min(max(errors), most)
+    span = {"range": [math.log10(low) - 1, math.log10(high)]} if max(errors) > most else {}
+    return log_axis("error of the derivative", (low, high), **span)
 
 
 def _mark_chosen(figure: go.Figure, rows: pd.DataFrame, label: str, colour: str) -> None:
@@ -135,31 +152,34 @@ def digits_figure(findings: pd.DataFrame) -> go.Figure | None:
         )
     )
     lines = sorted({line for line, _, _ in rows})
+    places = {line: place for place, line in enumerate(lines)}
     figure = go.Figure()
     for outcome, colour in OUTCOME_COLOURS.items():
         mine = sorted((digits, line, count) for (line, ended, digits), count in rows.items() if ended == outcome)
         if mine:
             figure.add_scatter(
                 x=[digits for digits, _, _ in mine],
-                y=[line for _, line, _ in mine],
-                customdata=[count for _, _, count in mine],
+                y=[places[line] for _, line, _ in mine],
+                customdata=[[line, count] for _, line, count in mine],
                 name=outcome,
                 mode="markers",
                 marker={"color": colour, "opacity": 0.75, "size": [_disc(count) for _, _, count in mine]},
-                hovertemplate="%{y}: %{customdata} comparisons agree to about %{x} digits<extra>"
+                hovertemplate="%{customdata[0]}: %{customdata[1]} comparisons agree to about %{x} digits<extra>"
                 + outcome
                 + "</extra>",
             )
     figure.update_layout(
-        xaxis=linear_axis("digits of agreement (half digits)", range=[-0.5, 17.5], dtick=2),
-        yaxis={"categoryorder": "array", "categoryarray": lines[::-1], "type": "category"},
+        xaxis=linear_axis("digits of agreement", range=[-0.5, 17.5], dtick=2),
+        yaxis={"range": [len(lines) - 0.5, -0.8], "showticklabels": False, "ticks": "", "tickvals": [*places.values()]},
+        margin={"l": 10},
     )
-    return styled(figure, height=130 + 28 * len(lines))
+    name_rows(figure, lines)
+    return styled(figure, height=110 + ROW_HEIGHT * len(lines))
 
 
 def _line(oracle: object, dtype: object, order: object) -> str:
-    kind = {1: "", 2: ", second order"}.get(int(order), f", order {order}")  # type: ignore[call-overload]
-    return f"{'other' if oracle is None or oracle is pd.NA else oracle}, {dtype}{kind}"
+    kind = {0: ", value", 1: "", 2: ", second order"}.get(int(order), f", order {order}")  # type: ignore[call-overload]
+    return f"{'other checks' if oracle is None or oracle is pd.NA else oracle}, {dtype}{kind}"
 
 
 def _disc(count: int) -> float:
@@ -189,6 +209,6 @@ def detection_figure(detection: pd.DataFrame) -> go.Figure | None:
     )
     figure.update_layout(
         xaxis={"title": {"text": "smallest relative fault noticed"}, "type": "category"},
-        yaxis=linear_axis("cases", rangemode="tozero"),
+        yaxis=count_axis("cases", cases),
     )
     return styled(figure, height=280)

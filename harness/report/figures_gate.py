@@ -74,7 +74,7 @@ def gate_series_figure(samples: pd.DataFrame, margin: Margin, *, most: int = MOS
     figure.add_shape(type="rect", y0=low, y1=high, fillcolor=GRID, line_width=0, **across)
     figure.add_shape(type="line", y0=1, y1=1, line={"color": INK, "dash": "dash", "width": 1}, **across)
     figure.update_layout(
-        xaxis=linear_axis("pairs of samples, in the order they were taken"),
+        xaxis=linear_axis("pairs of samples, in order"),
         yaxis=log_axis("time of head ÷ time of base", exponentformat="none", ticksuffix="×", dtick=None, nticks=6),
         meta={"choose": "Workload", "choices": workloads, "chosen": workloads[0]},
         showlegend=True,

@@ -13,6 +13,8 @@ from harness.report.figure_style import INK, styled
 NOBODY = "no check"
 _ROW = 24
 """Height of a row in pixels."""
+_COLUMN = 22
+"""Least width of a column in pixels, in which a number of three digits can be read."""
 _SCALE = ((0.0, "rgba(0, 158, 115, 0)"), (0.001, "rgba(0, 158, 115, 0.15)"), (1.0, "rgba(0, 158, 115, 0.9)"))
 
 
@@ -51,5 +53,6 @@ def power_figure(power: pd.DataFrame) -> go.Figure | None:
         xaxis={"side": "top", "tickangle": -60, "type": "category", "tickfont": {"size": 11, "color": INK}},
         yaxis={"autorange": "reversed", "type": "category", "tickfont": {"size": 11, "color": INK}},
         margin={"l": 220, "r": 10, "t": 150, "b": 10},
+        meta={"least_width": 290 + _COLUMN * len(faults)},
     )
     return styled(figure, height=170 + _ROW * len(checks))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness.records import Outcome, Run
 from harness.report import columns, embed, text
@@ -91,6 +92,7 @@ def summary(run: Run) -> dict[str, object]:
         "run": run,
         "counts": rows(counts),
         "cases": listed,
+        "filled": _filled(listed),
         "red": [case for case in listed if case.outcome in RED],
         "undecided": [case for case in listed if case.outcome in UNDECIDED],
         "not_run": list(run.not_run),
@@ -121,6 +123,7 @@ def environment() -> Environment:
         "ulps": text.units,
         "radius": radius_text,
         "slug": slug,
+        "unbroken": _unbroken,
         "sortable": _sortable,
     }
     made.globals |= {
@@ -144,6 +147,7 @@ def slug(case: str) -> str:
     return "case-" + re.sub(r"[^A-Za-z0-9.-]", lambda match: f"_{ord(match[0]):x}_", case)
 
 
+_SCIENTIFIC = re.compile(r"\d[\d.]*e-\d+")
 _GLOSSARIES = (
     "ACCURACY",
     "AGREEMENTS",
@@ -182,6 +186,20 @@ def glossary() -> list[tuple[str, str]]:
         ("ULP", "Unit in the last place: the distance between neighbouring numbers of a format around the truth."),
         ("certified", "Held against an enclosure: the truth lies within value·(1 ± 2⁻ᵇ), proved and not estimated."),
     ]
+
+
+def _filled(cases: Sequence[SimpleNamespace]) -> set[str]:
+    """Return the columns of the table of cases that say anything: a run of descents alone has no digits."""
+    optional = ("verify", "converge", "digits", "detection_limit", "gradient_to_value_ratio")
+    filled = {name for name in optional if any(getattr(case, name) is not None for case in cases)}
+    if any(case.findings or case.declared or case.jobs_not_run for case in cases):
+        filled.add("findings")
+    return filled | {"outcome", "case", "duration_s"}
+
+
+def _unbroken(message: str) -> Markup:
+    """Escape a message so that no line ends within one of its numbers, as after the e- of 1e-9."""
+    return Markup(_SCIENTIFIC.sub(r'<span class="nowrap">\g<0></span>', str(escape(message))))
 
 
 def _payload(case: str, details: Details) -> SimpleNamespace:

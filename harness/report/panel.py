@@ -33,6 +33,11 @@ class Panel:
         return int(self.figure.get("layout", {}).get("height") or 360)
 
     @property
+    def least_width(self) -> int:
+        """Pixels below which the figure cannot be read and is scrolled instead; 0 where it fits a phone."""
+        return int(self._meta.get("least_width", 0))
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """What the reader may choose between; each trace belongs to the choice in its `meta`, or to all without one."""
         return tuple(self._meta.get("choices", ()))

@@ -63,9 +63,9 @@ def case_panels(frames: CaseFrames) -> tuple[Panel, ...]:
             "convergence",
             "descent",
             "Loss and distance, step by step",
-            "Loss, and distance to the minimum where one is known, after each step. A straight line on this scale is "
-            "linear convergence. Where an entry has several seeds, the line is their median and the band holds the "
-            "middle 80 % of them.",
+            "Loss, and distance to the minimum where one is known, after each step. A straight line on a "
+            "logarithmic axis is linear convergence; a line ends where it reaches zero. Where an entry has several "
+            "seeds, the line is their median and the band holds the middle 80 % of them.",
             figures.convergence_figure(frames.trajectory, frames.converge),
         ),
         *_path_panels(frames),
@@ -117,7 +117,8 @@ def run_panels(
             "run-digits",
             "run",
             "Agreement",
-            "Decimal digits to which gradients and oracles agree; the larger the disc, the more comparisons.",
+            "Decimal digits, to the nearest half, to which gradients and oracles agree; the larger the disc, the more "
+            "comparisons.",
             figures.digits_figure(findings),
         ),
     )

@@ -17,9 +17,9 @@ MOST_REASONS = 3
 
 
 ROOFLINE_WORDS = (
-    "Rates of single timings beside the best a copy and a product of matrices reached here in the same run. Under "
-    "the roof a point stands as high as it can be at its FLOPs per byte. The other panel sets bytes alone beside the "
-    "copy, since element-wise work has no counted FLOPs; above the line its data stayed in a cache."
+    "Rates of single timings beside the best a copy and a product of matrices reached here in the same run. Counted "
+    "FLOPs stand under a roof: as high as they can be at that many FLOPs per byte. Bytes alone stand beside the copy, "
+    "since element-wise work has no counted FLOPs; above the line its data stayed in a cache."
 )
 
 

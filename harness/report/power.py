@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from harness.records import Run, VerifyRecord
-from harness.report.figures_power import power_figure
+from harness.report.figures_power import NOBODY, power_figure
 from harness.report.panel import Panel
 from harness.report.tables import build, verify_records
 
@@ -94,7 +94,9 @@ def power_panels(run: Run) -> tuple[Panel, ...]:
     figure = power_figure(power_frame(run))
     if figure is None:
         return ()
-    caption = "In how many cases each check noticed each fault; the last row counts the faults that none noticed."
+    caption = "In how many cases each check noticed each fault."
+    if figure.data[0].y[-1] == NOBODY:
+        caption = "In how many cases each check noticed each fault; the last row counts the faults that none noticed."
     return (
         Panel(
             id="run-power", section="power", title="Checks and faults", caption=caption,

@@ -1,6 +1,7 @@
 """What the report does in a real browser: no network, no errors; sorting, filtering, opening, drawing, playing."""
 
 import shutil
+from itertools import pairwise
 
 import pytest
 
@@ -201,6 +202,29 @@ def test_panels_stand_below_each_other_on_a_phone(visit):
         page = visit(viewport={"width": width, "height": 800})
         plot = draw(open_case(page, "curve-fit"), "scaling")
         assert plot.evaluate(below) is stacked
+
+
+def test_stacked_panels_have_their_common_title_below_the_last_alone(visit):
+    """Above the next panel's own title there is no room for it."""
+    page = visit(viewport={"width": 360, "height": 800})
+    plot = draw(open_case(page, "curve-fit"), "scaling")
+    axes = "Object.keys(layout).filter((name) => name.startsWith('xaxis')).sort()"
+    titles = plot.evaluate(f"({{ layout }}) => {axes}.map((name) => layout[name].title?.text ?? '')")
+    assert len(titles) > 2
+    assert titles == [*[""] * (len(titles) - 1), "elements of the inputs"]
+
+
+@pytest.mark.parametrize("name", ["full", "sweep", "compared"])
+def test_a_page_can_be_heard(name, visit):
+    """Headings go down one level at a time, and every figure has a role and a name."""
+    page = visit(name)
+    for button in page.locator(".open").all()[:3]:
+        button.click()
+    page.locator(".page .lead").nth(2 if name != "compared" else 1).wait_for()
+    levels = page.locator(":is(h1, h2, h3, h4, h5):visible").evaluate_all("found => found.map((h) => +h.tagName[1])")
+    assert levels[0] == 1
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+    assert page.locator(".plot").count() == page.get_by_role("img").and_(page.locator(".plot[aria-label]")).count() > 0
 
 
 def test_the_fit_plays(visit):

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 
 from harness.report import columns
+from harness.report.figure_style import log_axis
 from harness.report.figures import (
     convergence_figure,
     crossover_figure,
@@ -247,6 +248,35 @@ def test_step_error_marks_the_chosen_step() -> None:
     assert (chosen.x, chosen.y) == ((0.01,), (pytest.approx(1e-8 + 1e-13, rel=1e-4),))
 
 
+def test_step_error_without_any_error_is_not_drawn() -> None:
+    """Differences that are exact at every step have no logarithm: an empty figure would say nothing."""
+    exact = curves().assign(error=0.0, extrapolated_error=0.0)
+    assert step_error_figure(exact) is None
+    both = made(step_error_figure(pd.concat([curves(), exact.assign(label="∂f/∂y")])))
+    assert {trace.legendgroup for trace in both.data} == {"∂f/∂x"}
+
+
+def test_step_error_leaves_explosions_above_the_figure() -> None:
+    """One step at which the function overflows must not press the valley flat."""
+    explodes = curves().assign(error=lambda rows: rows["error"].where(rows["step_size"] < 1, 1e155))
+    assert made(step_error_figure(explodes)).layout.yaxis.range[1] < 10
+    assert made(step_error_figure(curves())).layout.yaxis.range is None
+
+
+@pytest.mark.parametrize(
+    ("how", "values", "ticks"),
+    [
+        ({"exponentformat": "none", "ticksuffix": "×"}, (0.4, 3.0), ["0.2×", "0.5×", "1×", "2×", "5×"]),
+        ({"exponentformat": "SI", "ticksuffix": "s"}, (2e-4, 2e-3), ["100µs", "200µs", "500µs", "1ms", "2ms"]),
+        ({}, (2e-6, 1.5e-5), ["10<sup>−6</sup>", "2·10<sup>−6</sup>", "5·10<sup>−6</sup>", "10<sup>−5</sup>"]),
+    ],
+)
+def test_ticks_between_decades_say_their_whole_number(how: dict, values: tuple, ticks: list) -> None:
+    """A half must read 0.5 and not 5, with its unit, where an axis spans about a decade."""
+    text = log_axis("title", values, **how)["ticktext"]
+    assert text[: len(ticks)] == ticks
+
+
 def test_convergence_shows_loss_and_error() -> None:
     """Both loss and error must be drawn by step, on logarithmic axes."""
     figure = made(convergence_figure(trajectory()))
@@ -259,8 +289,26 @@ def test_convergence_leaves_a_gap_at_error_zero() -> None:
     assert made(convergence_figure(trajectory())).data[1].y[-1] is None
 
 
+def test_convergence_of_a_loss_that_reaches_zero_is_logarithmic() -> None:
+    """Arriving exactly must not hide how the loss came down: the axis stays logarithmic, the zero is a gap."""
+    arrives = trajectory().assign(loss=lambda rows: rows["loss"].where(rows["step"] < 19, 0.0))
+    figure = made(convergence_figure(arrives))
+    assert figure.layout.yaxis.type == "log"
+    assert figure.data[0].y[-1] is None
+
+
+def test_convergence_tells_many_runs_apart() -> None:
+    """No two runs may share colour and dash, nor two tolerances the place of their words."""
+    many = pd.concat([trajectory().assign(descent=f"run {number} · seed 0") for number in range(15)])
+    within = build([{"tolerance": value} for value in (1e-2, 1e-5, 1e-6)], columns.CONVERGE)
+    figure = made(convergence_figure(many, within))
+    looks = [(trace.line.color, trace.line.dash) for trace in figure.data if trace.yaxis == "y"]
+    assert len(set(looks)) == len(looks) == 15
+    assert len({note.x for note in figure.layout.annotations}) == 3
+
+
 def test_convergence_with_negative_losses_is_linear() -> None:
-    """A loss that is not positive everywhere must be on a linear axis, with nothing lost."""
+    """A loss that is below zero somewhere must be on a linear axis, with nothing lost."""
     figure = made(convergence_figure(trajectory(offset=5.0)))
     assert figure.layout.yaxis.type == "linear"
     assert None not in figure.data[0].y
@@ -390,15 +438,23 @@ def test_outcomes_show_what_never_ran() -> None:
 def test_digits_count_comparisons() -> None:
     """Comparisons must be counted by oracle, outcome and half digit; those without digits do not count."""
     figure = made(digits_figure(findings()))
-    assert {(trace.name, trace.x, trace.customdata) for trace in figure.data} == {
+    assert {(trace.name, trace.x, tuple(count for _, count in trace.customdata)) for trace in figure.data} == {
         ("pass", (9.0,), (2,)),
         ("fail", (2.0,), (1,)),
     }
 
 
+def test_digits_name_their_rows_in_the_figure() -> None:
+    """Every line of discs must have its name above it, which takes no room from the discs on a phone."""
+    figure = made(digits_figure(findings()))
+    assert sorted(note.y for note in figure.layout.annotations) == sorted({y for trace in figure.data for y in trace.y})
+
+
 def test_detection_has_a_bar_for_each_decade() -> None:
-    """Decades must be in order, with their counts."""
-    (bar,) = made(detection_figure(detection())).data
+    """Decades must be in order, with their counts, and no tick between whole numbers of cases."""
+    figure = made(detection_figure(detection()))
+    assert figure.layout.yaxis.dtick == 1
+    (bar,) = figure.data
     assert (bar.x, bar.y) == (("10<sup>−10</sup>", "10<sup>−9</sup>"), (3, 1))
 
 

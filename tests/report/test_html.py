@@ -117,6 +117,33 @@ def test_incomplete_run_has_a_banner(change, words, factory):
     assert words in bare(replace(factory.full_run(), **change))
 
 
+def test_a_run_of_descents_alone_has_no_empty_parts(factory):
+    """What only verification fills is left out: columns of dashes and a section that says it has nothing."""
+    run = factory.small_run(*factory.compared())
+    descents = tuple(record for record in run.records if record.kind == "converge")
+    header = replace(run.header, planned=tuple(record.job for record in descents))
+    html = bare(replace(run, records=descents, header=header))
+    assert 'data-label="Descent"' in html
+    for absent in ('data-key="verify"', 'data-key="digits"', 'data-key="findings"', 'id="power-title"'):
+        assert absent not in html
+    everything = bare(factory.full_run())
+    assert all(present in everything for present in ('data-key="findings"', 'id="power-title"'))
+
+
+def test_no_line_ends_within_a_number(factory):
+    """What a message quotes in scientific notation stays whole, and everything else is escaped."""
+    wrong = factory.finding(outcome=Outcome.FAIL, message="off by 2.5e-14 < 3e-9 <b>")
+    html = bare(factory.small_run(factory.verify("wrong", Outcome.FAIL, findings=(wrong,), message=wrong.message)))
+    nowrap = '<span class="nowrap">{}</span>'.format
+    assert f"off by {nowrap('2.5e-14')} &lt; {nowrap('3e-9')} &lt;b&gt;" in html
+
+
+def test_figures_of_a_descent_s_measures_read_as_a_sentence(factory):
+    """A measure beside the verdict is set off from it."""
+    record = factory.descent("fit", message="arrived at step 8", metric=(("correct digits", 10.3306),))
+    assert "arrived at step 8; correct digits 10.3306" in details_of("fit", factory.small_run(record)).html
+
+
 def test_complete_run_has_no_banner(factory):
     """The banner means something only if it is not always there."""
     assert "Interrupted run." not in bare(factory.small_run())

@@ -65,9 +65,9 @@ const drawing = (() => {
     place.style.height = `${layout.height}px`;
     await library.newPlot(place, { data, layout, frames: frames ?? [], config });
     await library.relayout(place, theme());
-    const player = place.parentElement.querySelector(".player");
+    const player = place.closest("figure").querySelector(".player");
     if (player) control(library, place, player, frames);
-    const chooser = place.parentElement.querySelector("[data-chooser]");
+    const chooser = place.closest("figure").querySelector("[data-chooser]");
     chooser?.addEventListener("change", () => choose(library, place, chooser.value));
     place.dataset.drawn = "";
   }
@@ -82,13 +82,17 @@ const drawing = (() => {
     const [tall, gap] = [260, layout.meta.gap ?? 70];
     const height = panels * (tall + gap);
     const axis = (letter, at) => layout[`${letter}axis${at ? at + 1 : ""}`];
+    const last = axis("x", panels - 1).title?.text;
     for (let at = 0; at < panels; at += 1) {
+      /* A title that all share stands below the last alone: there is no room for it above the next panel's own. */
+      if (at < panels - 1 && axis("x", at).title?.text === last) axis("x", at).title.text = "";
       const top = 1 - (at * (tall + gap)) / height;
       const title = axis("y", at).title?.text ? axis("y", at).title : axis("y", 0).title;
       Object.assign(axis("x", at), { domain: [0, 1] });
       Object.assign(axis("y", at), { domain: [top - tall / height, top], showticklabels: true, title });
       Object.assign(layout.annotations[at], { x: 0.5, y: top });
     }
+    if (layout.legend?.y < 0) layout.legend.y *= layout.height / (height + 120);
     layout.height = height + 120;
   }
 
