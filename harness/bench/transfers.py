@@ -17,7 +17,6 @@ from harness.bench.sampling import Work
 
 UPLOAD = "host_to_device"
 DOWNLOAD = "device_to_host"
-TRANSFERS = (UPLOAD, DOWNLOAD)
 """What such timings are of, in the place of a pass."""
 
 PAGEABLE = "pageable"

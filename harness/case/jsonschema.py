@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from harness.case.schema import CaseModel
-
-FILE_NAME = "case.schema.json"
 
 
 def case_schema() -> dict[str, Any]:
@@ -30,13 +27,6 @@ def case_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as it is committed."""
     return json.dumps(case_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def write_schema(folder: Path) -> Path:
-    """Write the schema into a folder of case files, and return its path."""
-    path = folder / FILE_NAME
-    path.write_text(schema_text(), encoding="utf-8")
-    return path
 
 
 def _with_numbers(schema: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.case.jsonschema import case_schema, schema_text, write_schema
+from harness.case.jsonschema import case_schema, schema_text
 
 ROOT = Path(__file__).parents[2]
 
@@ -12,11 +12,6 @@ ROOT = Path(__file__).parents[2]
 def test_the_committed_schema_is_up_to_date():
     """`cases/case.schema.json` is what the models say now."""
     assert (ROOT / "cases" / "case.schema.json").read_text(encoding="utf-8") == schema_text()
-
-
-def test_writing_the_schema(tmp_path):
-    """The schema is written under its name."""
-    assert write_schema(tmp_path).read_text(encoding="utf-8") == schema_text()
 
 
 def test_numbers_may_stand_for_expressions():
