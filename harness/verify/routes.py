@@ -146,10 +146,15 @@ def backward(flat: FlatSubject, cotangent: Tensor) -> tuple[Gradients, Gradients
 
 def forward_products(flat: FlatSubject, directions: Tensor) -> Tensor:
     """Forward-mode products J·d for D directions (D × N); returns D × M in float64."""
+    return _pushed_forward(flat, flat.outputs, directions)
+
+
+def _pushed_forward(flat: FlatSubject, function: Callable[[Tensor], Tensor], directions: Tensor) -> Tensor:
+    """Push directions through a function of the subject's flat point by forward mode, one at a time."""
     rows = []
     for direction in directions:
         try:
-            tangent = torch.func.jvp(flat.outputs, (flat.x,), (direction.to(flat.x.dtype).to(flat.x.device),))[1]
+            tangent = torch.func.jvp(function, (flat.x,), (direction.to(flat.x),))[1]
         except (NotImplementedError, RuntimeError) as reason:
             raise RouteUnavailableError(one_line(reason)) from reason
         rows.append(tangent.detach().to("cpu", torch.float64))
@@ -243,18 +248,7 @@ def _refuses(result: Tensor) -> bool:
 
 def forward_over_reverse(flat: FlatSubject, cotangent: Tensor, directions: Tensor) -> Tensor:
     """Forward mode over reverse mode: the same products H·d (D × N) by another path."""
-    gradient = flat_gradient_function(flat, cotangent)
-    rows = []
-    for direction in directions:
-        try:
-            tangent = torch.func.jvp(gradient, (flat.x,), (direction.to(flat.x.dtype),))[1]
-        except (NotImplementedError, RuntimeError) as reason:
-            raise RouteUnavailableError(one_line(reason)) from reason
-        rows.append(tangent.detach().to("cpu", torch.float64))
-    products = torch.stack(rows)
-    if not bool(products.any()):
-        _require_forward_mode(flat)
-    return products
+    return _pushed_forward(flat, flat_gradient_function(flat, cotangent), directions)
 
 
 def flat_gradient_function(flat: FlatSubject, cotangent: Tensor) -> GradientFunction:
