@@ -26,10 +26,10 @@ from harness.bench.device import Device
 from harness.bench.device_times import with_device_times
 from harness.bench.jacobians import UnfitError
 from harness.bench.memory import element_count, free_bytes, shortage
-from harness.bench.passes import DERIVATIVE_PASSES, PASSES, Setting, make_setting
-from harness.bench.place import placed
-from harness.bench.sampling import FULL, QUICK, Effort, Work, resting_collector, sample
-from harness.bench.sizes import Sweep, all_sizes
+from harness.bench.options import BenchmarkOptions, setting_at
+from harness.bench.passes import DERIVATIVE_PASSES, PASSES, Setting
+from harness.bench.sampling import Work, resting_collector, sample
+from harness.bench.sizes import all_sizes
 from harness.bench.timings import (
     ALL,
     failure,
@@ -46,28 +46,6 @@ from harness.records import Agreement, Crossover, Outcome, Scaling, Timing
 
 Draw = Callable[[Mapping[str, int]], Tensors]
 """Draws the inputs at given sizes: on the CPU, in double precision or integers; equal for equal sizes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchmarkOptions:
-    """What is timed of a subject, where and how long; the fields mirror the case file's `benchmark`."""
-
-    sweeps: tuple[Sweep, ...]
-    passes: tuple[str, ...] = ("value", "forward", "backward", "forward_backward")
-    against: tuple[str, ...] = ()
-    """Variants timed beside autograd: analytic, reference, compile, jacrev, jacfwd."""
-    devices: tuple[str, ...] = ("cpu", "cuda")
-    dtype: torch.dtype = torch.float32
-    optimizer: str = "SGD"
-    seed: int = 0
-    quick: bool = False
-    effort: Effort | None = None
-    """How long to sample; None takes FULL, or QUICK in the quick pass."""
-
-    @property
-    def chosen_effort(self) -> Effort:
-        """The effort to sample with."""
-        return self.effort or (QUICK if self.quick else FULL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +89,7 @@ def benchmark_subject(
         try:
             clock = make_clock(device)
         except NoClockError as reason:
-            message = f"{reason}: {WITHOUT}"
-            timings.append(_note(Outcome.SKIPPED, message, device=device, dtype=_name(options.dtype)))
+            timings.append(_note(f"{reason}: {WITHOUT}", device=device, dtype=options.dtype))
             continue
         bench = _Bench(subject=subject, options=options, draw=draw, clock=clock)
         # Collecting what the whole program holds takes a tenth of a second; frozen, it is not walked at every size.
@@ -270,7 +247,7 @@ class _Bench:
             rows[piece.place] = timing
 
     def _skipped(self, reason: str, *, variant: str) -> Timing:
-        row = _note(Outcome.SKIPPED, reason, device=self.clock.name, dtype=_name(self.options.dtype))
+        row = _note(reason, device=self.clock.name, dtype=self.options.dtype)
         threads = self.threads if self.cuda is None and self.clock.device.type == "cpu" else None
         return replace(row, variant=variant, threads=threads)
 
@@ -279,26 +256,7 @@ def _listening(variants: tuple[str, ...]) -> AbstractContextManager[CompileLog]:
     return compile_log() if COMPILE in variants else nullcontext(CompileLog())
 
 
-def setting_at(subject: Subject, values: Tensors, options: BenchmarkOptions, device: torch.device) -> Setting:
-    """Make the setting that passes of a subject are built from, by autograd.
-
-    Args:
-        subject: what is timed; it is evaluated once.
-        values: its inputs as they were drawn.
-        options: their dtype, the seed of the cotangents, and the optimizer.
-        device: where they go.
-    """
-    inputs = placed(values, options.dtype, device)
-    wanted = tuple(
-        name for name in subject.differentiable if inputs[name].is_floating_point() or inputs[name].is_complex()
-    )
-    generator = torch.Generator().manual_seed(options.seed)
-    return make_setting(subject.function, inputs, wanted, generator=generator, optimizer=options.optimizer)
-
-
-def _note(outcome: Outcome, message: str, *, device: str, dtype: str) -> Timing:
-    return Timing(outcome=outcome, message=message, what=ALL, variant=ALL, device=device, dtype=dtype)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def _note(reason: str, *, device: str, dtype: torch.dtype) -> Timing:
+    """The row of what does not run."""
+    name = str(dtype).removeprefix("torch.")
+    return Timing(outcome=Outcome.SKIPPED, message=reason, what=ALL, variant=ALL, device=device, dtype=name)

@@ -16,7 +16,8 @@ import torch
 
 from harness.bench.ceilings import measure_ceilings
 from harness.bench.clocks import Clock, NoClockError, clock_for
-from harness.bench.measure import Benchmark, BenchmarkOptions, benchmark_subject
+from harness.bench.measure import Benchmark, benchmark_subject
+from harness.bench.options import BenchmarkOptions
 from harness.bench.sizes import sweeps
 from harness.bench.timings import reason_of
 from harness.case.build import build_subject

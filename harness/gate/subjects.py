@@ -19,8 +19,8 @@ import torch
 from harness.bench.clocks import Clock, clock_for
 from harness.bench.counts import exact_counts
 from harness.bench.device_times import unthrottled_s
-from harness.bench.measure import setting_at
 from harness.bench.memory import element_count, free_bytes, shortage
+from harness.bench.options import setting_at
 from harness.bench.passes import GRADIENT_PASSES, PASSES, Setting
 from harness.bench.run import drawer, options_of
 from harness.bench.sampling import Work, block_s, calibrated

@@ -10,7 +10,8 @@ import torch
 from harness.bench import jacobians, measure, variants, weigh
 from harness.bench.clocks import NoClockError
 from harness.bench.compiler import Compilation, CompileLog
-from harness.bench.measure import BenchmarkOptions, benchmark_subject
+from harness.bench.measure import benchmark_subject
+from harness.bench.options import BenchmarkOptions
 from harness.bench.place import placed
 from harness.bench.sampling import QUICK
 from harness.bench.sizes import Sweep

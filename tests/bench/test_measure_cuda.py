@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from harness.bench.cuda_clock import CudaClock
-from harness.bench.measure import BenchmarkOptions, benchmark_subject
+from harness.bench.measure import benchmark_subject
+from harness.bench.options import BenchmarkOptions
 from harness.bench.run import summary
 from harness.bench.sampling import QUICK
 from harness.bench.sizes import Sweep
