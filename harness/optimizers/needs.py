@@ -46,6 +46,15 @@ def discover(make: Callable[..., Any], options: Mapping[str, Any], name: str) ->
     )
 
 
+def steps(make: Callable[..., Any], options: Mapping[str, Any]) -> bool:
+    """Whether an optimizer takes a step with some options, in whatever way."""
+    try:
+        discover(make, options, "")
+    except UsageError:
+        return False
+    return True
+
+
 def _refusal(make: Callable[..., Any], options: Mapping[str, Any], needs: Needs) -> str | None:
     """Say why an optimizer does not work on what `needs` describes, None where it does."""
     shapes = ((2, 2),) if needs.matrices else ((2, 2), (2,))

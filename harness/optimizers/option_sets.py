@@ -161,6 +161,25 @@ SETS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 }  # fmt: skip
 
 
+COMMON: Mapping[str, Any] = {
+    "weight_decay": 0.05, "momentum": 0.8, "amsgrad": True, "centered": True, "maximize": True,
+}  # fmt: skip
+"""Options that mean the same in every optimizer that has them, with values that turn them on."""
+
+
 def sets_of(name: str) -> tuple[Mapping[str, Any], ...]:
     """Return the option sets of an optimizer; the defaults alone for one that is not in the table."""
     return SETS.get(name, ({},))
+
+
+def sets_of_new(defaults: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return option sets for an optimizer that nobody has written any for.
+
+    Args:
+        defaults: its options with their defaults.
+
+    Returns:
+        The defaults; and, where it has options that are common and off by default, those turned on.
+    """
+    on = {name: value for name, value in COMMON.items() if name in defaults and not defaults[name]}
+    return ({}, on) if on else ({},)

@@ -13,6 +13,7 @@ import numpy as np
 
 from harness.optimizers.catalogue import optimizer_classes
 from harness.optimizers.findings import finding, holds
+from harness.optimizers.option_sets import SETS
 from harness.optimizers.pieces import ruled_pieces
 from harness.optimizers.under_test import SWITCHES, UnderTest
 from harness.optimizers.walk import Options
@@ -35,7 +36,8 @@ def option_findings(tested: UnderTest) -> Iterator[Finding]:
             done.add((name, str(value)))
             yield _matters(tested, options, name)
     missing = [name for name in tested.defaults if name not in exercised and name not in SWITCHES]
-    if missing and len(tested.sets) > 1:
+    new = tested.name in optimizer_classes() and tested.name not in SETS
+    if missing and (len(tested.sets) > 1 or new):
         # Of PyTorch's own all must be exercised; a user's is verified with the options it is used with.
         outcome = Outcome.INCONCLUSIVE if tested.name in optimizer_classes() else Outcome.SKIPPED
         message = f"No option set exercises {', '.join(missing)}."

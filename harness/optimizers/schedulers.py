@@ -58,8 +58,9 @@ def scheduler_findings(
     made = make or scheduler_classes()[name]
     schedules = SCHEDULES.get(name) or composed(name)
     if not schedules:
-        message = "no closed form is known"
+        message = "no closed form is known; whatever needs none is checked"
         yield finding(labels, "closed form", Outcome.INCONCLUSIVE, message)
+        yield from _unknown(made, labels)
         return
     for schedule in schedules:
         told = Labels(
@@ -86,6 +87,17 @@ def composed(name: str) -> tuple[Schedule, ...]:
             ),
         )
     return ()
+
+
+def _unknown(make: Callable[..., Any], labels: Labels) -> Iterator[Finding]:
+    """Yield what needs no closed form, of a scheduler that can be made without arguments."""
+    schedule = Schedule(arguments={}, rate=lambda _: RATE)
+    try:
+        _started(make, schedule)
+    except TypeError as reason:
+        yield finding(labels, "state_dict round trip", Outcome.SKIPPED, f"It wants arguments: {reason}")
+        return
+    yield from _resumed(make, schedule, labels)
 
 
 def _pair(steps: int) -> Callable[[Any], list[Any]]:

@@ -26,7 +26,7 @@ from harness.optimizers.walk import Options, Piece
 from harness.records import Finding, Outcome
 
 CHECK = "update rule"
-NO_RULE = "no update rule is known"
+NO_RULE = "no update rule is known; whatever needs none is checked"
 HALVED = "update rule, lr halved on the way"
 LOW = (torch.float32, torch.bfloat16)
 SHORT = 10

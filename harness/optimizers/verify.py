@@ -29,7 +29,8 @@ from harness.optimizers.findings import Labels, finding
 from harness.optimizers.invariances import invariance_findings
 from harness.optimizers.isolation import isolation_findings
 from harness.optimizers.lbfgs import lbfgs_findings
-from harness.optimizers.option_sets import sets_of
+from harness.optimizers.needs import steps
+from harness.optimizers.option_sets import SETS, sets_of, sets_of_new
 from harness.optimizers.options import option_findings
 from harness.optimizers.persistence import persistence_findings
 from harness.optimizers.quadratics import quadratic_findings
@@ -79,7 +80,7 @@ def verify_optimizer(
     called = str(name or known or getattr(make, "__name__", type(make).__name__))
     sets = (options,) if isinstance(options, Mapping) else tuple(options)
     tested = UnderTest(
-        name=known or f"user's {called}", make=make, sets=sets or (sets_of(known) if known else ({},)),
+        name=known or f"user's {called}", make=make, sets=sets or (_sets(known, make) if known else ({},)),
         rule=rule or (RULES.get(known) if known else None), seed=seed, thorough=thorough, device=device,
         command=command,
     )  # fmt: skip
@@ -181,6 +182,14 @@ def _guarded(labels: Labels, checks: Sequence[Check]) -> Iterator[Finding]:
             function = check.func.__name__ if isinstance(check, partial) else "check"
             message = f"{type(error).__name__}: {' '.join(str(error).split())} ({where.name}, line {where.lineno})"
             yield finding(labels, function.replace("_findings", "").replace("_", " "), Outcome.ERROR, message)
+
+
+def _sets(known: str, make: Make) -> tuple[Options, ...]:
+    """Return the shipped option sets of one of PyTorch's optimizers, or for a new one those with which it steps."""
+    if known in SETS:
+        return sets_of(known)
+    plain, *more = sets_of_new(UnderTest(name=known, make=make).defaults)
+    return (plain, *(one for one in more if steps(make, one)))
 
 
 def _record(

@@ -77,3 +77,11 @@ class EarlyWarmup(lr_scheduler.ConstantLR):
 def test_a_wrong_scheduler_is_caught(like, make):
     """Each fault fails some finding."""
     assert any(one.outcome is Outcome.FAIL for one in _bad(like, make))
+
+
+def test_a_wrong_scheduler_without_a_formula_is_caught():
+    """Storing and resuming needs no closed form; what cannot be made without arguments says so."""
+    assert [one.outcome for one in _bad("NewLR", lr_scheduler.LinearLR)] == [Outcome.INCONCLUSIVE]
+    assert any(one.outcome is Outcome.FAIL for one in _bad("NewLR", Forgetful))
+    (skipped,) = (one for one in scheduler_findings("NewLR", LABELS, make=LateStep) if one.outcome is Outcome.SKIPPED)
+    assert "wants arguments" in skipped.message

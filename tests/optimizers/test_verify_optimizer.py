@@ -106,7 +106,7 @@ def test_a_rule_with_an_unknown_option_is_inconclusive():
 
 
 def test_an_optimizer_that_is_new_in_torch_appears_by_itself(monkeypatch):
-    """It is listed and verified, with the update undecided."""
+    """It is listed and verified, with the update undecided, and options that no set exercises are named."""
 
     class Brandnew(torch.optim.SGD):
         pass
@@ -116,6 +116,39 @@ def test_an_optimizer_that_is_new_in_torch_appears_by_itself(monkeypatch):
     made = verify_named(NamedOptimizer(id="Brandnew"), seed=0)
     assert made.outcome is Outcome.INCONCLUSIVE
     assert "no update rule is known" in made.message
+    open_ones = {one.check: one.message for one in made.findings if one.outcome is Outcome.INCONCLUSIVE}
+    assert set(open_ones) == {"update rule", "every option is exercised"}
+    assert "dampening" in open_ones["every option is exercised"]
+    assert "momentum" not in open_ones["every option is exercised"]
+
+
+def test_a_new_optimizer_is_checked_with_common_options_on(monkeypatch):
+    """A buffer that only momentum has is lost when a state is loaded, which the defaults would not show."""
+
+    class Forgetful(torch.optim.SGD):
+        def load_state_dict(self, state_dict):
+            super().load_state_dict(state_dict)
+            self.state.clear()
+
+    monkeypatch.setattr(torch.optim, "Forgetful", Forgetful, raising=False)
+    made = verify_named(NamedOptimizer(id="Forgetful"), seed=0)
+    assert made.outcome is Outcome.FAIL
+    assert made.message.startswith("state_dict round trip: ")
+
+
+def test_common_options_that_a_new_optimizer_refuses_are_left_out(monkeypatch):
+    """What cannot be turned on without others stays off."""
+
+    class Picky(torch.optim.SGD):
+        def __init__(self, params, lr=1e-3, momentum=0.0, **options):
+            if momentum:
+                raise ValueError("momentum wants more")
+            super().__init__(params, lr, **options)
+
+    monkeypatch.setattr(torch.optim, "Picky", Picky, raising=False)
+    made = verify_named(NamedOptimizer(id="Picky"), seed=0)
+    assert not any("momentum=" in one.point or "weight_decay=" in one.point for one in made.findings)
+    assert made.outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adagrad"])
