@@ -48,7 +48,8 @@ def _parameters(path: Path, entry: ConvergeModel, scope: Scope) -> Iterator[Prob
                 yield from known(place, name, scope.inputs, "input")
             if key == "start" and isinstance(value, str) and _is_draw(value):
                 yield from _start_draw(place, value)
-            elif spec is not None:
+            elif spec is not None and (key == "published" or not isinstance(value, int | float)):
+                # A start or a minimum that is one number stands for every entry.
                 yield from shaped(place, value, spec, scope, {}, several=key == "minimum")
 
 

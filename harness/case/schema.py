@@ -253,10 +253,11 @@ class ConvergeModel(Model):
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Largest number of steps."""
     start: dict[Name, Value] = {}
-    """By input: a value, or zeros, ones, or a draw. Inputs left out are drawn."""
+    """By input: a value (one number stands for every entry), zeros, ones, or a draw. Inputs left out are drawn."""
     minimum: Literal["least_squares", "scipy"] | dict[Name, Value] | None = None
-    """Where it should arrive: a value per input (or, for every input, a list of them: several minima of which any will
-    do), the closed form of a quadratic loss, or what scipy finds from the start."""
+    """Where it should arrive: a value per input, where one number is for every entry (or, for every input, a list of
+    them: several minima of which any will do), the closed form of a quadratic loss, or what scipy finds from the
+    start."""
     within: Annotated[float, Field(gt=0)] = 1e-6
     """Largest distance (max-norm) of a parameter from the minimum that counts as arrived."""
     digits: Annotated[float, Field(gt=0, le=15)] | None = None

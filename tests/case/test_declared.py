@@ -94,3 +94,13 @@ def test_figures_keep_their_printed_digits(tmp_path, small):
     assert claims.gradient["x"] == [2, "10.0", "pi - 1", "-2."]
     assert model.converge[0].published["x"] == "2.00"
     assert model.converge[0].within == 1e-3
+
+
+def test_one_number_starts_and_ends_every_entry(tmp_path, faults, good):
+    """A start or a minimum that is one number fits any shape; a list has to have the input's own."""
+    path = tmp_path / "one.yaml"
+    path.write_text(good + "converge:\n  - {start: {w: 1}, minimum: {w: 0.0}}\n", encoding="utf-8")
+    (case,) = load_cases([path])
+    assert (case.model.converge[0].start, case.model.converge[0].minimum) == ({"w": 1}, {"w": 0.0})
+    (fault,) = faults(good + "converge:\n  - {start: {w: 1}, minimum: {w: [[[0.0]]]}}\n")
+    assert fault.startswith("12:34: the value has shape [1, 1")
