@@ -14,7 +14,7 @@ from harness.case.load import read_cases
 from harness.converge.blessed import Counts, baseline_text, counts_of, read_baseline, with_twin
 from harness.errors import UsageError
 from harness.records import ConvergeRecord, Outcome, Run
-from harness.run.blessed import baseline_path, groups, project_root, relative
+from harness.run.blessed import baseline_path, groups, matches, project_root, relative
 from harness.run.execute import OnRunning, untold
 from harness.run.options import RunOptions
 from harness.run.run import OnPlan, OnRecord, run
@@ -103,7 +103,12 @@ def bless(paths: Sequence[str | Path], made: Run, nudged: Run, path: Path) -> Bl
     gone = [line for line in earlier.values() if line.key not in fresh and _is_gone(line, paths, root)]
     lines = {key: line for key, line in {**earlier, **fresh}.items() if line not in gone}
     _write(path, baseline_text(lines.values()))
-    changes = [change for key, line in fresh.items() for change in _differences(earlier.get(key), line)]
+    before = dict(matches(earlier.values(), read_cases(paths)[0], root))
+    changes = [
+        change
+        for line in fresh.values()
+        for change in _differences(before.get((line.case, line.entry, line.seed)), line)
+    ]
     changes += [_row(line, "gone", note="the case file has no such entry any more") for line in gone]
     alone = (counts for counts in passed if counts.key not in twins)
     changes += [_row(counts, "not blessed", note="the descent beside its start came to no end") for counts in alone]

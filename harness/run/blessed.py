@@ -111,7 +111,7 @@ def baseline_for(option: Path | None, jobs: Sequence[Job], *, seed: int, start: 
             f"Cannot compare: baseline={str(option)!r} does not exist. Name a file that harness converge --bless made."
         )
     cases = {job.case.id: job.case for job in jobs if job.kind == "converge" and isinstance(job.case, Case)}
-    return Baseline(seed=seed, option=option, lines=dict(_matches(lines or (), cases.values(), project_root(path))))
+    return Baseline(seed=seed, option=option, lines=dict(matches(lines or (), cases.values(), project_root(path))))
 
 
 def comparison_words(run: Run, path: Path) -> str | None:
@@ -154,10 +154,10 @@ def groups(records: Iterable[CaseRecord]) -> Iterator[tuple[ConvergeRecord, ...]
             yield group
 
 
-def _matches(
+def matches(
     lines: Iterable[Counts], cases: Iterable[Case], root: Path
 ) -> Iterator[tuple[tuple[str, int, int], Counts]]:
-    """Yield (case, entry, seed) with the line that is about it.
+    """Yield (case, entry, seed) with the line that is about it, wherever that entry stood when it was blessed.
 
     First lines whose entry stands where it stood, then those of an entry that moved within its case, then those whose
     entry has other options than it had: what was blessed was the optimizer there.

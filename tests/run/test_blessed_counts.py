@@ -159,6 +159,16 @@ def test_an_entry_that_moved_keeps_its_line(here: Path) -> None:
     assert comparison_words(made, here / DEFAULT).endswith("1 not in it")
 
 
+def test_blessing_sets_an_entry_that_moved_beside_its_own_line(here: Path) -> None:
+    """What blessing shows is what changed: the new entry, and not the moved one beside the counts of the other."""
+    _bless()
+    _write(here, HEAD + LBFGS + GD)
+    blessed = _bless()
+    assert [(change.entry, change.what) for change in blessed.changes] == [(0, "new")]
+    assert blessed.same == 1
+    assert [line["entry"] for line in _lines(here)] == [0, 1]
+
+
 def test_a_descent_that_reaches_nothing_is_told_apart(here: Path) -> None:
     """A descent that diverges, as declared, has no counts to bless, and is not called missing from the baseline."""
     away = "  - {optimizer: GD, options: {lr: 1.5}, start: {x: 0}, minimum: {x: 2}, expect: diverges}\n"
