@@ -40,6 +40,13 @@ class Bound:
         longest = max(self.rate, self.exact)
         return longest + SLACK_STEPS + math.ceil(SLACK_SHARE * longest)
 
+    @property
+    def words(self) -> str:
+        """How many steps are to be expected."""
+        slower = self.transient is not None and self.transient > SLACK_STEPS + SLACK_SHARE * self.rate
+        transient = f" at its rate and {self.transient} of transient" if slower else ""
+        return f"about {self.rate} steps{transient}"
+
     def excess_words(self, hit: int | None, steps: int) -> str:
         """Say that a descent is slower than theory, "" where it is not.
 

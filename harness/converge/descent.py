@@ -25,7 +25,11 @@ from harness.records import TrajectoryPoint
 GROWTH = 1e3
 """A loss this many times the first one …"""
 STREAK = 10
-"""… for this many evaluations in a row is a divergence."""
+"""… for this many evaluations in a row, up to the end, is a divergence: what comes back from there was a transient."""
+HOPELESS = 1e16
+"""A loss that has been up there and is this many times the first one ends the descent. Momentum at its best values for
+condition κ grows a loss by some κ/7 before it shrinks (along the steepest direction the recurrence has a double root),
+and beyond κ = 10¹⁶ float64 has no digit left of the flattest direction."""
 TINY_LOSS = 1e-8
 """Least size the first loss is taken to have, so that a start at the minimum is not a divergence by rounding."""
 STANDSTILL = 10
@@ -84,6 +88,8 @@ class Descent:
     """Parameters (n,) at the hit."""
     moved: float = 0.0
     """How far the last step moved a parameter (max-norm)."""
+    grew: float | None = None
+    """How many times the first loss it rose to, where it was far above it for a while."""
 
     @property
     def final_error(self) -> float | None:
@@ -169,6 +175,7 @@ class _Watch:
         self.reason = ""
         self.diverged_at: int | None = None
         self.losses_above = self.unchanged = 0
+        self.grew: float | None = None
         self.first = self.previous = self.last = math.nan
         self.start = self.flat = self.before = problem.flat().double()
         self.progress = Progress()
@@ -210,6 +217,12 @@ class _Watch:
             self.diverged_at, self.reason = step, f"reached parameters that are not finite at step {step}"
         if not self.reason and self.unchanged >= STANDSTILL:
             self.reason = self._stood_still()
+        if self.diverged_at is None and self.losses_above >= STREAK:
+            self.diverged_at = step - self.losses_above + 1
+            ended = self.reason or f"spent its {self.rules.steps} steps"
+            self.reason = (
+                f"{ended}, with a loss above {GROWTH:g} times the first in the last {self.losses_above} evaluations"
+            )
         if step not in self.points:
             self._keep(step, self.last)
         last = self.points.get(step)
@@ -231,6 +244,7 @@ class _Watch:
             hit_evaluations=self.hit_evaluations,
             arrived=None if self.arrived is None else self.arrived.cpu(),
             moved=float(torch.dist(self.flat, self.before, math.inf)),
+            grew=self.grew,
         )
 
     def _status(self) -> str:
@@ -268,18 +282,20 @@ class _Watch:
         return near and low and (bool(self.errors) or self.rules.loss_below is not None)
 
     def _diverged(self, step: int) -> bool:
-        """Return whether the loss is not finite, or has been far above the first one for a while; note since when."""
+        """Return whether the loss is not finite, or has grown beyond hope; note since when."""
         finite = math.isfinite(self.last) and (not self.errors or math.isfinite(self.errors[-1]))
         if not finite:
             self.diverged_at = step - self.losses_above
             self.reason = f"reached a loss or parameters that are not finite at step {step}"
             return True
-        high = self.last > GROWTH * max(abs(self.first), TINY_LOSS)
-        self.losses_above = self.losses_above + 1 if high else 0
-        if self.losses_above < STREAK:
+        growth = self.last / max(abs(self.first), TINY_LOSS)
+        self.losses_above = self.losses_above + 1 if growth > GROWTH else 0
+        if self.losses_above >= STREAK:
+            self.grew = max(self.grew or 0.0, growth)
+        if self.losses_above < STREAK or growth <= HOPELESS:
             return False
-        self.diverged_at = step - STREAK + 1
-        self.reason = f"had a loss above {GROWTH:g} times the first for {STREAK} evaluations in a row"
+        self.diverged_at = step - self.losses_above + 1
+        self.reason = f"had a loss above {GROWTH:g} times the first from then on, {growth:.3g} times it at step {step}"
         return True
 
     def _stopped(self) -> bool:

@@ -244,7 +244,7 @@ def _suspect(entry: ConvergeModel, rates: Rates) -> str:
     if rates.growth is not None and rates.growth >= GROWN:
         return (
             f"momentum lets an error grow before it shrinks, and the exact recurrence, too, reaches {rates.growth:.3g} "
-            "times the start's distance: lower the momentum, or start nearer"
+            "times the start's distance: give it more steps, or lower the momentum"
         )
     return "suspect the gradient"
 

@@ -22,7 +22,7 @@ from harness.converge.regression import EPS, ROUNDINGS, RateFit, fit_rate
 
 DISAGREEMENT = 0.01
 """Difference between an observed rate and the recurrence's that is worth a word."""
-RECURRENCE_STEPS = 5000
+RECURRENCE_STEPS = 20_000
 """Steps up to which the exact recurrence is followed beside a descent."""
 EXCITED = 1e-12
 """A direction counts as excited when the start's distance along it is this share of the largest."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from harness.converge.descent import GROWTH, PATIENCE, STANDSTILL, STREAK, TINY_LOSS, Rules
+from harness.converge.descent import GROWTH, HOPELESS, PATIENCE, STANDSTILL, STREAK, TINY_LOSS, Rules
 from harness.converge.minimum import scales
 
 HIT, DIVERGED, STALLED, BUDGET = "hit", "diverged", "stalled", "budget"
@@ -75,11 +75,12 @@ class RowWatch:
         self._end(self._arrived(distance, levels), HIT)
         self._end(self._diverged(distance), DIVERGED)
         for stopped in self._stopped(norms):
+            self._end(stopped & (self._above >= STREAK), DIVERGED)
             self._end(stopped, STALLED)
 
     def close(self) -> dict[int, RowEnd]:
         """Return how every row ended, those still going by their budget, by row."""
-        self._end(~torch.isfinite(self._flat).all(dim=1).cpu(), DIVERGED)
+        self._end(~torch.isfinite(self._flat).all(dim=1).cpu() | (self._above >= STREAK), DIVERGED)
         self._end(self._unchanged >= STANDSTILL, STALLED)
         self._end(torch.ones_like(self._live), BUDGET)
         return self.ends
@@ -121,13 +122,13 @@ class RowWatch:
         return arrived
 
     def _diverged(self, distance: Tensor | None) -> Tensor:
-        """Return which rows have a loss or distance that is not finite, or a loss far above the first for a while."""
+        """Return which rows have a loss or distance that is not finite, or a loss that has grown beyond hope."""
         lost = ~torch.isfinite(self._losses)
         if distance is not None:
             lost |= ~torch.isfinite(distance)
-        high = self._losses > GROWTH * self._first.abs().clamp(min=TINY_LOSS)
-        self._above = torch.where(high, self._above + 1, 0)
-        return lost | (self._above >= STREAK)
+        growth = self._losses / self._first.abs().clamp(min=TINY_LOSS)
+        self._above = torch.where(growth > GROWTH, self._above + 1, 0)
+        return lost | ((self._above >= STREAK) & (growth > HOPELESS))
 
     def _stopped(self, norms: Callable[[], Tensor] | None) -> list[Tensor]:
         """Return which rows a stop rule ends, or that nothing moves any more, rule by rule."""

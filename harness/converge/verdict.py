@@ -146,7 +146,8 @@ def _judge_arrival(
         )
     at = f"at step {descent.hit}" if descent.hit is not None else f"after {descent.steps} steps"
     arrived = f"arrived {at}: {_goal(entry, minimum, scores)}{_which(descent, entry, minimum)}"
-    return Outcome.PASS, f"{arrived}{_step_words(descent, rates)}{_burst_words(descent, entry)}{_rate_words(rates)}"
+    left = f"{_growth_words(descent)}{_burst_words(descent, entry)}"
+    return Outcome.PASS, f"{arrived}{_step_words(descent, rates)}{left}{_rate_words(rates)}"
 
 
 def _which(descent: Descent, entry: ConvergeModel, minimum: Minimum | None) -> str:
@@ -161,7 +162,12 @@ def _step_words(descent: Descent, rates: Rates) -> str:
     if rates.steps is None or descent.hit is None:
         return ""
     excess = rates.steps.excess_words(descent.hit, descent.steps)
-    return f"; {excess}" if excess else f"; theory: about {rates.steps.rate} steps"
+    return f"; {excess}" if excess else f"; theory: {rates.steps.words}"
+
+
+def _growth_words(descent: Descent) -> str:
+    """Say that a descent came back from a loss far above the first."""
+    return "" if descent.grew is None else f"; on the way its loss grew to {descent.grew:.3g} times the first"
 
 
 def _burst_words(descent: Descent, entry: ConvergeModel) -> str:
@@ -197,7 +203,7 @@ def _missed(descent: Descent, entry: ConvergeModel, minimum: Minimum | None, rat
     tolerances = (entry.options.get(name) for name in ("tolerance_grad", "tolerance_change"))
     if entry.optimizer == "LBFGS" and descent.status == "stalled" and any(value != 0 for value in tolerances):
         parts.append("LBFGS stops by its own tolerance_grad and tolerance_change: lower them in its options")
-    return "; ".join(parts) + _rate_words(rates)
+    return "; ".join(parts) + _growth_words(descent) + _rate_words(rates)
 
 
 def _goal(entry: ConvergeModel, minimum: Minimum | None, scores: Scores | None) -> str:

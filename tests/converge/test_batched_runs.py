@@ -78,6 +78,7 @@ ENTRIES: list[dict[str, Any]] = [
     {"minimum": None, "loss_below": 0.9, "batches": {"along": "n", "size": 3}},
     {"within": 1e-3, "stop": {"loss": 0.5}, "options": {"momentum": 0.9}},
     {"digits": 3},
+    {"within": 1e-2, "options": {"momentum": 0.98}, "steps": 20},
 ]
 
 

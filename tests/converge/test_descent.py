@@ -89,7 +89,16 @@ def test_closure_calls_are_counted(descent_of: Callable) -> None:
 def test_divergence_is_dated_to_its_beginning(descent_of: Callable) -> None:
     """|1−4η| = 3 at η = 1: the loss 9ᵏ first exceeds 1000 at k = 4."""
     descent = descent_of("2*x**2", "GD", {"lr": 1.0}, 100)
+    assert (descent.status, descent.diverged_at, descent.steps) == ("diverged", 4, 17)
+    assert "1.67e+16 times it at step 17" in descent.reason
+
+
+def test_a_loss_that_stays_far_above_the_first_has_diverged(descent_of: Callable) -> None:
+    """At the budget's end a loss above 1000 times the first for 10 evaluations is a divergence, for 9 it is not."""
+    descent = descent_of("2*x**2", "GD", {"lr": 1.0}, 13)
     assert (descent.status, descent.diverged_at, descent.steps) == ("diverged", 4, 13)
+    assert "spent its 13 steps, with a loss above 1000 times the first in the last 10" in descent.reason
+    assert descent_of("2*x**2", "GD", {"lr": 1.0}, 12).status == "budget"
 
 
 def test_a_loss_that_is_not_a_number_diverges(descent_of: Callable) -> None:

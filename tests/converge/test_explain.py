@@ -58,9 +58,20 @@ def test_momentums_transient_is_not_blamed_on_the_gradient(one: Callable) -> Non
     assert "suspect" not in record.message
 
 
+def test_a_transient_that_ends_is_no_divergence(one: Callable) -> None:
+    """At momentum's best values for condition 10⁶ the loss grows 100,000-fold, comes back and arrives; that is said."""
+    root, least = 1e3, 1e-6
+    options = {"lr": 4 / (1 + least**0.5) ** 2, "momentum": ((root - 1) / (root + 1)) ** 2}
+    entry = {"options": options, "start": {"x": [1.0, 1.0]}, "minimum": {"x": [0.0, 0.0]}, "within": 1e-3}
+    record = one("x[0]**2/2 + 5e-7*x[1]**2", PLANE, **entry, steps=9000)
+    assert (record.outcome, record.status) == (Outcome.PASS, "hit")
+    assert record.exact_steps is not None and abs(record.steps_to_tolerance - record.exact_steps) <= 10
+    assert "on the way its loss grew to 1.35e+05 times the first" in record.message
+
+
 def test_of_adam_only_its_reach_is_known(one: Callable) -> None:
     """No bound is claimed for Adam, only how far a step of it goes and how far the minimum is."""
-    record = one("x[0]**4 + x[1]**2", PLANE, optimizer="Adam", options={"lr": 100.0}, **BOWL)
+    record = one("x[0]**4 + x[1]**2", PLANE, optimizer="Adam", options={"lr": 100.0}, **BOWL, steps=11)
     assert record.status == "diverged"
     assert (
         "no bound on the learning rate of Adam is known; a step of it moves a parameter by 727 at most"
