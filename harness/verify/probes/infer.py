@@ -31,7 +31,6 @@ class Declared:
 
     inputs: Mapping[str, Input]
     sizes: Mapping[str, int]
-    guessed: frozenset[str]
 
 
 def declared(subject: Subject, point: Point, exact: frozenset[str]) -> Declared:
@@ -52,7 +51,7 @@ def declared(subject: Subject, point: Point, exact: frozenset[str]) -> Declared:
         inputs[name] = guess(spec, point.values[name], shape)
     # What is declared beside tensors of the same size goes along with them.
     inputs = {name: spec if spec.value is not None else _shared(spec, sizes) for name, spec in inputs.items()}
-    return Declared(inputs=inputs, sizes=sizes, guessed=exact)
+    return Declared(inputs=inputs, sizes=sizes)
 
 
 def _shared(spec: Input, sizes: Mapping[str, int]) -> Input:
