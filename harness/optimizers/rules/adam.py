@@ -17,6 +17,19 @@ from typing import Any
 import numpy as np
 
 Betas = tuple[Any, Any]
+LOG_096 = np.log(np.longdouble(0.96))
+
+
+def decayed(parameter: Any, gradient: Any, lr: Any, weight_decay: Any, *, decoupled: bool) -> tuple[Any, Any]:
+    """Return θ and g with weight decay: θ·(1 − ηλ) where it is decoupled, else g + λθ."""
+    if decoupled:
+        return parameter * (1 - lr * weight_decay), gradient
+    return parameter, gradient + weight_decay * parameter
+
+
+def averaged(old: Any, new: Any, keep: Any) -> Any:
+    """Return the exponential average keep·old + (1 − keep)·new."""
+    return keep * old + (1 - keep) * new
 
 
 def adam(
@@ -34,12 +47,9 @@ def adam(
     first, second = betas
     mean = square = largest = 0.0 * parameter
     for t, gradient in enumerate(gradients, start=1):
-        if decoupled_weight_decay:
-            parameter = parameter * (1 - lr * weight_decay)
-        else:
-            gradient = gradient + weight_decay * parameter
-        mean = first * mean + (1 - first) * gradient
-        square = second * square + (1 - second) * gradient**2
+        parameter, gradient = decayed(parameter, gradient, lr, weight_decay, decoupled=decoupled_weight_decay)
+        mean = averaged(mean, gradient, first)
+        square = averaged(square, gradient**2, second)
         largest = np.maximum(largest, square)
         corrected = (largest if amsgrad else square) / (1 - second**t)
         parameter = parameter - lr * (mean / (1 - first**t)) / (np.sqrt(corrected) + eps)
@@ -77,7 +87,7 @@ def adamax(
     mean = norm = 0.0 * parameter
     for t, gradient in enumerate(gradients, start=1):
         gradient = gradient + weight_decay * parameter
-        mean = first * mean + (1 - first) * gradient
+        mean = averaged(mean, gradient, first)
         norm = np.maximum(second * norm, np.abs(gradient) + eps)
         parameter = parameter - lr / (1 - first**t) * mean / norm
         yield parameter
@@ -99,20 +109,14 @@ def nadam(
     mean = square = 0.0 * parameter
     product = 1.0 + 0.0 * first
     for t, gradient in enumerate(gradients, start=1):
-        if decoupled_weight_decay:
-            parameter = parameter * (1 - lr * weight_decay)
-        else:
-            gradient = gradient + weight_decay * parameter
+        parameter, gradient = decayed(parameter, gradient, lr, weight_decay, decoupled=decoupled_weight_decay)
         now, after = (first * (1 - 0.5 * np.exp(count * momentum_decay * LOG_096)) for count in (t, t + 1))
         product = product * now
-        mean = first * mean + (1 - first) * gradient
-        square = second * square + (1 - second) * gradient**2
+        mean = averaged(mean, gradient, first)
+        square = averaged(square, gradient**2, second)
         ahead = after * mean / (1 - product * after) + (1 - now) * gradient / (1 - product)
         parameter = parameter - lr * ahead / (np.sqrt(square / (1 - second**t)) + eps)
         yield parameter
-
-
-LOG_096 = np.log(np.longdouble(0.96))
 
 
 def radam(
@@ -130,12 +134,9 @@ def radam(
     mean = square = 0.0 * parameter
     most = 2 / (1 - second) - 1
     for t, gradient in enumerate(gradients, start=1):
-        if decoupled_weight_decay:
-            parameter = parameter * (1 - lr * weight_decay)
-        else:
-            gradient = gradient + weight_decay * parameter
-        mean = first * mean + (1 - first) * gradient
-        square = second * square + (1 - second) * gradient**2
+        parameter, gradient = decayed(parameter, gradient, lr, weight_decay, decoupled=decoupled_weight_decay)
+        mean = averaged(mean, gradient, first)
+        square = averaged(square, gradient**2, second)
         step = mean / (1 - first**t)
         length = most - 2 * t * second**t / (1 - second**t)
         if length > 5:
