@@ -55,6 +55,8 @@ def _resumed(
             mine.copy_(theirs)
     other.count, other.sign = walk.count, 1.0
     found = _walk_on(tested, options, check, walk, other)
+    if found.outcome is Outcome.FAIL and not state.get("state"):
+        found = replace(found, message=f"{found.message} Its state_dict holds no state of any parameter.")
     return replace(found, dtype=str(dtype).removeprefix("torch."))
 
 

@@ -87,6 +87,18 @@ def test_a_wrong_optimizer_fails():
     assert [one.check for one in made.findings if one.outcome is Outcome.FAIL] == ["update rule"]
 
 
+def test_a_state_that_is_not_stored_is_named():
+    """State beside `state` is in no state_dict, and the finding says so."""
+
+    class Beside(torch.optim.SGD):
+        def state_dict(self):
+            return {**super().state_dict(), "state": {}}
+
+    made = verify_optimizer(Beside, options={"lr": 0.1, "momentum": 0.9})
+    assert made.message.startswith("state_dict round trip: ")
+    assert "holds no state of any parameter" in made.message
+
+
 def test_an_optimizer_that_cannot_step_is_an_error():
     """Nothing raises; the reason is in the record."""
 
