@@ -110,6 +110,12 @@ def test_every_command_has_help(harness, command):
     assert harness(command, "--help")[0] == 0
 
 
+@pytest.mark.parametrize("command", ["converge", "run", "bench"])
+def test_help_shows_what_stands_in_brackets(harness, command):
+    """The table of pyproject.toml is named, and not taken for markup."""
+    assert "[tool.harness]" in harness(command, "--help")[1]
+
+
 def test_all_passed_is_zero(here, harness):
     """A green run ends with 0 and leaves the whole run directory."""
     code, out, _ = harness("verify", "good.yaml", "--out", "out", "--jobs", 1)
