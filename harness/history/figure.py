@@ -55,12 +55,12 @@ def _axis(trend: Trend) -> dict[str, object]:
         return linear_axis(metric.title)
     values = [point.value for point in trend.points]
     spread = max(values) / min(values)
-    suffix = {"ticksuffix": "s"} if metric.column.endswith("_s") else {}
+    units: dict[str, object] = {"exponentformat": "SI", "minexponent": 1}
+    if metric.column.endswith("_s"):
+        units["ticksuffix"] = "s"
     if spread < 3:  # a logarithmic axis has too few labels there
-        return linear_axis(
-            metric.title, exponentformat="SI", rangemode="tozero" if spread > 1.5 else "normal", **suffix
-        )
-    return log_axis(metric.title, values, exponentformat="SI", **suffix)
+        return linear_axis(metric.title, rangemode="tozero" if spread > 1.5 else "normal", **units)
+    return log_axis(metric.title, values, **units)
 
 
 def _add_levels(figure: go.Figure, trend: Trend) -> None:

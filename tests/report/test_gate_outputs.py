@@ -158,6 +158,12 @@ def test_the_page_shows_every_row():
     assert "<h1>Gate: 2 workloads slower, 1 verification worse</h1>" in page
 
 
+def test_the_page_says_what_to_do_about_the_undecided():
+    """The way to a decision stands there where a row needs one, and only there."""
+    assert "time it again by itself, with <code>-k CASE</code>" in render_gate_html(result())
+    assert "time it again by itself" not in render_gate_html(result(compared=(row("same", Decision.SAME),)))
+
+
 def test_files_are_written_and_read_back(tmp_path, monkeypatch):
     """The directory holds four files; the result is read back from one of them; CI's summary is appended to."""
     write_gate(result(), tmp_path / "out")
