@@ -1,6 +1,7 @@
-"""Prints the table of `docs/history.md`: false and found change points in simulated series.
+"""Prints the tables of `docs/history.md`: false and found change points in simulated series.
 
-Stationary AR(1) noise, with and without one step of +10 %; seeded. Run: python docs/history_power.py
+Stationary AR(1) noise, with and without one step of +10 %, and with a steady drift; seeded.
+Run: python docs/history_power.py
 """
 
 from __future__ import annotations
@@ -44,8 +45,16 @@ def found_share(count: int, at: int, spread: float, correlation: float) -> float
     return float(np.mean(found))
 
 
+def drift_share(count: int, total: float) -> float:
+    """Return the share of series that rise evenly by a share in all, with independent noise of 1 %, called changed."""
+    rng = np.random.default_rng([3, count, round(100 * total)])
+    rise = np.linspace(0.0, math.log1p(total), count)
+    found = [bool(change_points(rise + noise(rng, count, 0.01, 0.0), least=LEAST)) for _ in range(SERIES)]
+    return float(np.mean(found))
+
+
 def main() -> None:
-    """Print the table as Markdown."""
+    """Print the tables as Markdown."""
     print("| σ | ρ | false: 16 runs | 30 | 60 | +10 % found: 8 + 8 runs | 8 + 22 | 30 + 30 |")
     print("|---|---|---|---|---|---|---|---|")
     for spread in (0.01, 0.02, 0.03):
@@ -56,6 +65,11 @@ def main() -> None:
             print(
                 f"| {spread:.0%} | {correlation:g} | {' | '.join(cells).replace('%', ' %')} |".replace("% |", " % |", 1)
             )
+    print("\n| drift in all | 30 runs | 60 | 200 |")
+    print("|---|---|---|---|")
+    for total in (0.1, 0.2, 0.3, 0.6):
+        cells = [f"{drift_share(count, total):.0%}".replace("%", " %") for count in (30, 60, 200)]
+        print(f"| +{100 * total:.0f} % | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ Penalised optimal partitioning by ruptures (the l2 cost, solved exactly), with t
 Figures of neighbouring runs are alike for reasons that have nothing to do with the code (the machine's load, its
 neighbours, its temperature), so the noise that counts is the long-run one: the variance times (1 + ρ)/(1 − ρ), the
 factor by which autocorrelated (AR(1)) errors widen the variance of a mean. A level that lasted fewer than `SHORTEST`
-runs, a change below the metric's least effect, and a slow drift as such are not seen; a drift is seen as steps.
+runs, a change below the metric's least effect, and a drift as such are not seen: a slow one is seen as steps, and one
+that is steep against the scatter is taken for correlated noise.
 """
 
 from __future__ import annotations
