@@ -6,7 +6,6 @@ parameters after k steps of the optimizer, so step 0 is the start.
 
 from __future__ import annotations
 
-import inspect
 import math
 from dataclasses import dataclass, field
 
@@ -18,8 +17,8 @@ from harness.converge.least_squares import LeastSquares
 from harness.converge.minimum import scales
 from harness.converge.optimizers import Stepper
 from harness.converge.problem import Problem
+from harness.converge.stepping import needs_closure, take_step
 from harness.converge.targets import Progress
-from harness.errors import UsageError
 from harness.records import TrajectoryPoint
 
 GROWTH = 1e3
@@ -133,13 +132,13 @@ def descend(problem: Problem, stepper: Stepper, rules: Rules) -> Descent:
     watch = _Watch(problem, rules)
     if isinstance(stepper, LeastSquares):
         return _solve(problem, stepper, watch)
-    closure_needed = _needs_closure(stepper)
+    closure_needed = needs_closure(stepper)
     for step in range(rules.steps + 1):
         spent = problem.evaluations
         loss = problem.advance()
         if watch.see(step, loss, spent) or step == rules.steps:
             break
-        _take_step(problem, stepper, loss, watch if closure_needed else None)
+        take_step(problem, stepper, loss, closure_needed=closure_needed, tried=watch.tried)
     return watch.result(step, spent)
 
 
@@ -336,34 +335,3 @@ class _Watch:
         )
         if len(self.flat) <= SNAPSHOT_LIMIT:
             self.snapshots[step] = self.flat
-
-
-def _needs_closure(stepper: Stepper) -> bool:
-    """Return whether the optimizer cannot step without a closure (LBFGS)."""
-    parameter = inspect.signature(stepper.step).parameters.get("closure")
-    return parameter is not None and parameter.default is inspect.Parameter.empty
-
-
-def _take_step(problem: Problem, stepper: Stepper, loss: Tensor, watch: _Watch | None) -> None:
-    """Take one step, with a closure where somebody watches it; its first call returns the evaluation made here."""
-    evaluated: list[Tensor] = [loss]
-
-    def closure() -> Tensor:
-        if evaluated:
-            return evaluated.pop()
-        spent = problem.evaluations
-        tried = problem.evaluate()
-        if watch is not None:
-            watch.tried(tried, spent)
-        return tried
-
-    try:
-        if watch is not None:
-            stepper.step(closure)
-        else:
-            stepper.step()  # type: ignore[call-arg]
-    except RuntimeError as error:
-        raise UsageError(
-            f"Cannot take a step with {type(stepper).__name__}: {error}. "
-            "Choose an optimizer that takes dense parameters of these shapes."
-        ) from error

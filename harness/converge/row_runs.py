@@ -7,7 +7,6 @@ judged here.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,10 +18,10 @@ from harness.converge.batched import ApartError, Batch
 from harness.converge.descent import Rules, kept_steps
 from harness.converge.functional_steps import Rows, why_not_together
 from harness.converge.loop import equip
-from harness.converge.optimizers import Chosen, Stepper, make_optimizer
+from harness.converge.optimizers import Chosen, make_optimizer
 from harness.converge.problem import Problem
 from harness.converge.row_watch import RowEnd, RowWatch
-from harness.errors import UsageError
+from harness.converge.stepping import needs_closure, take_step
 
 NUMBERS = 2**24
 """Numbers that the rows of one chunk may hold together: 128 MiB in float64."""
@@ -134,7 +133,7 @@ def _alone(wanted: Wanted, rate: float, place: int) -> RowEnd:
     options = {**wanted.entry.options, "lr": rate}
     stepper = make_optimizer(wanted.optimizer, options, problem.parameters.values())
     stepper = equip(problem.loop, stepper, wanted.entry, epoch=problem.epoch)
-    closure_needed = _needs_closure(stepper)
+    closure_needed = needs_closure(stepper)
     watch = RowWatch(wanted.rules, _on(minima, problem.flat()), 1, stochastic=problem.stochastic)
     judged = _judged(problem, wanted.rules)
     for step in range(wanted.rules.steps + 1):
@@ -143,7 +142,7 @@ def _alone(wanted: Wanted, rate: float, place: int) -> RowEnd:
         watch.see(loss[None], problem.flat()[None], levels=level, norms=lambda: problem.flat_gradient().norm()[None])
         if not watch.left or step == wanted.rules.steps:
             break
-        _take_step(problem, stepper, loss, closure_needed=closure_needed)
+        take_step(problem, stepper, loss, closure_needed=closure_needed)
     return watch.close()[0]
 
 
@@ -153,27 +152,6 @@ def _judged(problem: Problem, rules: Rules) -> Callable[[int], bool]:
     if rules.loss_below is None:
         return lambda step: False
     return lambda step: step in kept or bool(problem.epoch and step % problem.epoch == 0)
-
-
-def _take_step(problem: Problem, stepper: Stepper, loss: Tensor, *, closure_needed: bool) -> None:
-    """Take one step; a closure's first call returns the evaluation that was made here."""
-    evaluated = [loss]
-    try:
-        if closure_needed:
-            stepper.step(lambda: evaluated.pop() if evaluated else problem.evaluate())
-        else:
-            stepper.step()  # type: ignore[call-arg]
-    except RuntimeError as error:
-        raise UsageError(
-            f"Cannot take a step with {type(stepper).__name__}: {error}. "
-            "Choose an optimizer that takes dense parameters of these shapes."
-        ) from error
-
-
-def _needs_closure(stepper: Stepper) -> bool:
-    """Return whether the optimizer cannot step without a closure (LBFGS)."""
-    parameter = inspect.signature(stepper.step).parameters.get("closure")
-    return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
 def _norms(gradients: Rows) -> Tensor:
