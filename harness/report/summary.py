@@ -29,6 +29,7 @@ from harness.report.tables import (
     timings_frame,
     trajectory_frame,
 )
+from harness.report.text import count
 
 NOT_RUN = "not run"
 
@@ -160,7 +161,7 @@ def _case_row(case: str, records: list[CaseRecord], missing: int) -> dict[str, o
         "tags": ", ".join(first.tags),
         "outcome": worst(tuple(counted_outcome(record) for record in records)).value,
         **{kind: _outcome_of(records, kind) for kind in ("verify", "converge", "benchmark")},
-        "message": decisive.message,
+        "message": decisive.message + _others(decisive, records),
         **_verify_numbers(records),
         "declared": _declared_count(records),
         "gradient_to_value_ratio": _first(records, "gradient_to_value_ratio"),
@@ -168,6 +169,14 @@ def _case_row(case: str, records: list[CaseRecord], missing: int) -> dict[str, o
         "traceback": _first(sorted(records, key=lambda record: -counted_outcome(record).severity), "traceback"),
         "command": decisive.command,
     }
+
+
+def _others(decisive: CaseRecord, records: list[CaseRecord]) -> str:
+    """Say how many more of a case's jobs ended as badly as the one whose message is shown; nothing where it passed."""
+    outcome = counted_outcome(decisive)
+    jobs = {record.job for record in records if counted_outcome(record) is outcome} - {decisive.job}
+    quiet = outcome in (Outcome.PASS, Outcome.SKIPPED) or not jobs
+    return "" if quiet else f" — and {count(len(jobs), 'more job', 'more jobs')}: {outcome.value}"
 
 
 def _outcome_of(records: list[CaseRecord], kind: str) -> str | None:

@@ -130,6 +130,16 @@ def test_a_run_of_descents_alone_has_no_empty_parts(factory):
     assert all(present in everything for present in ('data-key="findings"', 'id="power-title"'))
 
 
+def test_a_message_counts_the_jobs_that_ended_as_badly(factory):
+    """One message stands for a case; that there is more to mend must be seen before its details are opened."""
+    failed = [
+        factory.descent("slow", job=f"converge slow[{entry}]", outcome=Outcome.FAIL, message="did not arrive")
+        for entry in range(3)
+    ]
+    assert "did not arrive — and 2 more jobs: fail" in bare(factory.small_run(*failed))
+    assert "more job" not in bare(factory.small_run(factory.descent("slow", outcome=Outcome.FAIL)))
+
+
 def test_no_line_ends_within_a_number(factory):
     """What a message quotes in scientific notation stays whole, and everything else is escaped."""
     wrong = factory.finding(outcome=Outcome.FAIL, message="off by 2.5e-14 < 3e-9 <b>")
