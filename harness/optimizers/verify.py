@@ -210,7 +210,8 @@ def _record(
     if reasons:
         message = f"{message}; known deviations: {' '.join(reasons)}"
     return VerifyRecord(
-        job=f"optimizer {name}", case=name, title=title or name, source=source, path=str(PATH), tags=(TAG, kind),
+        job=f"optimizer {name}", case=name, title=title or name, source=source, path=str(PATH),
+        tags=tuple(dict.fromkeys((TAG, kind))),
         outcome=outcome, message=message, findings=found, formula=title or name, command=command,
         duration_s=time.perf_counter() - started,
     )  # fmt: skip
