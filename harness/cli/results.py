@@ -107,8 +107,15 @@ def schema() -> None:
 def _add(directories: list[Path], url: str) -> None:
     """Record runs that are on disk."""
     from harness.history.store import append
+    from harness.report.write_gate import read_gate
     from harness.run.journal import read_run
 
+    gates = [str(directory) for directory in directories if read_gate(directory) is not None]
+    if gates:
+        raise UsageError(
+            f"Cannot record: add={gates[0]!r} holds a gate, and history keeps runs: a gate compares two versions, and "
+            "is no point of a trend. Name the directory of a run."
+        )
     for run in [read_run(directory) for directory in directories]:
         append(run, url)
 
