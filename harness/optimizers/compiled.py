@@ -30,7 +30,11 @@ class CompiledStep:
 
     def __post_init__(self) -> None:
         torch.compiler.reset()  # what was compiled before counts against the limit of recompilations
-        self._function = torch.compile(self.step, backend=self._backend)
+        torch.compile(_nothing, backend="eager")
+        # At its first compilation PyTorch withdraws the steps it excludes; one that was bound before is stale.
+        owner = getattr(self.step, "__self__", None)
+        step = self.step if owner is None else getattr(owner, self.step.__name__)
+        self._function = torch.compile(step, backend=self._backend)
 
     def __call__(self, *given: Any) -> Any:
         """Take a step and return what it returned."""
@@ -51,3 +55,7 @@ class CompiledStep:
             return function(*arguments)
 
         return counted
+
+
+def _nothing() -> None:
+    """Be compiled."""

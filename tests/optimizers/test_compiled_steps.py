@@ -65,3 +65,11 @@ def test_steps_that_ran_compiled_code_are_counted():
     for wanted in (True, True, False):
         step(wanted)
     assert (step.steps, step.compiled) == (3, 2)
+
+
+def test_a_step_that_was_withdrawn_meanwhile_is_not_run(monkeypatch):
+    """PyTorch replaces the steps it excludes at its first compilation; one bound before is looked up again."""
+    optimizer = own.OwnSGD([torch.ones(1, requires_grad=True)])
+    bound = optimizer.step
+    monkeypatch.setattr(own.OwnSGD, "step", lambda self: "the new one")
+    assert CompiledStep(bound)() == "the new one"
