@@ -126,6 +126,7 @@ def test_an_optimizer_that_is_new_in_torch_appears_by_itself(monkeypatch):
     monkeypatch.setattr(torch.optim, "Brandnew", Brandnew, raising=False)
     assert "Brandnew" in {one.id for one in choose_optimizers()}
     made = verify_named(NamedOptimizer(id="Brandnew"), seed=0)
+    assert made.tags == ("optimizer",)
     assert made.outcome is Outcome.INCONCLUSIVE
     assert "no update rule is known" in made.message
     open_ones = {one.check: one.message for one in made.findings if one.outcome is Outcome.INCONCLUSIVE}
