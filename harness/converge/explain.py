@@ -17,7 +17,7 @@ from torch import Tensor
 from harness.case.schema import ConvergeModel
 from harness.converge.descent import Descent
 from harness.converge.objective import HESSIAN_LIMIT, Objective
-from harness.converge.optimizers import GD, Option, hyperparameter
+from harness.converge.optimizers import GD, LEAST_SQUARES, Option, hyperparameter
 from harness.converge.pictures import parameter_labels
 from harness.converge.rates import Rates, theoretical_rate
 
@@ -122,6 +122,8 @@ def divergence_words(entry: ConvergeModel, rates: Rates, place: Place | None, tr
         return _plain_words(entry, rates, place)
     if name == "LBFGS" and not entry.options.get("line_search_fn"):
         return "without a line search nothing bounds a step of LBFGS: set line_search_fn to strong_wolfe"
+    if name == LEAST_SQUARES:
+        return "it takes no step that raises the loss: look at the start, the data and the model"
     reach = step_bound(name, entry.options)
     unknown = f"no bound on the learning rate of {name} is known"
     if reach is None:

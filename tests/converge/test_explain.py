@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from harness.converge.explain import direction_words, step_bound
+from harness.case.schema import ConvergeModel
+from harness.converge.explain import direction_words, divergence_words, step_bound
+from harness.converge.rates import Rates
 from harness.records import Outcome
 
 SCALAR = {"x": {"shape": []}}
@@ -203,3 +205,10 @@ def test_directions_are_named_by_their_parameters() -> None:
     assert direction_words(torch.tensor([half, -half, 0, 0, 0, 0]), labels) == "0.71·a − 0.71·b"
     assert direction_words(torch.tensor([-half, half, 0, 0, 0, 0]), labels) == "−0.71·a + 0.71·b"
     assert direction_words(torch.full((6,), 6**-0.5), labels) == "a mix of 6 parameters"
+
+
+def test_least_squares_has_no_rate_to_blame() -> None:
+    """A start where the residuals are not numbers is not put down to a learning rate that there is none of."""
+    words = divergence_words(ConvergeModel(optimizer="LeastSquares"), Rates(), None, None)
+    assert "learning rate" not in words
+    assert "look at the start" in words
