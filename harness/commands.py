@@ -6,6 +6,7 @@ Strings only: nothing here runs anything, and neither torch nor a case file is t
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 SUBCOMMANDS = {"verify": "verify", "converge": "converge", "power": "power", "benchmark": "bench"}
@@ -31,6 +32,11 @@ def repeat_command(path: str | Path, case_id: str, seed: int, kind: str = "verif
         kinds = ", ".join(SUBCOMMANDS)
         raise ValueError(f"Cannot name a command: kind={kind!r} makes no record. Use one of {kinds}.")
     return shlex.join(["harness", SUBCOMMANDS[kind], str(path), "-k", case_id, "--seed", str(seed)])
+
+
+def with_trust(command: str, trust: Sequence[str]) -> str:
+    """Return a command that trusts the same Python code as the run did, besides what is configured."""
+    return " ".join([command, *(f"--trust {shlex.quote(entry)}" for entry in trust)])
 
 
 def rates_command(

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from harness.case.case import Case
 from harness.case.trust import project_file, settings
-from harness.commands import repeat_command
 from harness.converge.blessed import (
     Counts,
     comparable,
@@ -40,12 +39,10 @@ class Baseline:
     """Blessed counts, by the descents of a run that they belong to.
 
     Args:
-        seed: seed of the run.
         lines: by case, entry and seed.
         option: the file, where the caller named one.
     """
 
-    seed: int
     option: Path | None = None
     lines: Mapping[tuple[str, int, int], Counts]
 
@@ -65,11 +62,11 @@ class Baseline:
         if not words:
             return replace(first, blessed=found)
         named = "" if self.option is None else f" --baseline {shlex.quote(str(self.option))}"
-        command = f"{repeat_command(first.path, first.case, self.seed, 'converge')} --bless{named}"
+        command = f"{first.command}{named}"
         other = "" if blessed.run == first.run else f" (of {blessed.run})"
-        message = f"{words}{other}: better or worse, have a look, then `{command}`; {first.message}"
+        message = f"{words}{other}: better or worse, have a look, then `{command} --bless`; {first.message}"
         outcome = Outcome.FAIL if first.outcome.severity < Outcome.FAIL.severity else first.outcome
-        return replace(first, outcome=outcome, message=message, blessed=found)
+        return replace(first, outcome=outcome, message=message, blessed=found, command=command)
 
 
 def baseline_path(option: Path | None, start: Path) -> Path:
@@ -92,13 +89,12 @@ def baseline_path(option: Path | None, start: Path) -> Path:
     return config.parent / named.strip()
 
 
-def baseline_for(option: Path | None, jobs: Sequence[Job], *, seed: int, start: Path) -> Baseline:
+def baseline_for(option: Path | None, jobs: Sequence[Job], *, start: Path) -> Baseline:
     """Read the blessed counts that a run's descents are compared with.
 
     Args:
         option: a file named by the caller, which must exist; None is the project's.
         jobs: the run's jobs.
-        seed: its seed.
         start: the folder it runs in.
 
     Raises:
@@ -111,7 +107,7 @@ def baseline_for(option: Path | None, jobs: Sequence[Job], *, seed: int, start: 
             f"Cannot compare: baseline={str(option)!r} does not exist. Name a file that harness converge --bless made."
         )
     cases = {job.case.id: job.case for job in jobs if job.kind == "converge" and isinstance(job.case, Case)}
-    return Baseline(seed=seed, option=option, lines=dict(matches(lines or (), cases.values(), project_root(path))))
+    return Baseline(option=option, lines=dict(matches(lines or (), cases.values(), project_root(path))))
 
 
 def comparison_words(run: Run, path: Path) -> str | None:

@@ -213,7 +213,7 @@ def _judge(jobs: tuple[Job, ...], options: RunOptions) -> Judge | None:
     """Return what compares descents with their blessed counts, None where there is none to compare."""
     if options.bless or options.nudge or not any(job.kind == "converge" for job in jobs):
         return None
-    return baseline_for(options.baseline, jobs, seed=options.seed, start=Path.cwd()).judged
+    return baseline_for(options.baseline, jobs, start=Path.cwd()).judged
 
 
 def _header(jobs: tuple[Job, ...], options: RunOptions, cases: Path | None) -> RunHeader:

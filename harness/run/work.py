@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.case.operators import Operator
-from harness.commands import optimizers_command, rates_command, repeat_command, sweep_command
+from harness.commands import optimizers_command, rates_command, repeat_command, sweep_command, with_trust
 from harness.optimizers.catalogue import NamedOptimizer
 from harness.optimizers.user import UserOptimizer
 from harness.records import BenchmarkRecord, CaseRecord, ConvergeRecord, Outcome, SweepRecord, VerifyRecord
@@ -77,7 +77,8 @@ def run_job(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
                 traceback="".join(tracebacks.format_exception(error)),
             ),
         )
-    return tuple(replace(record, job=job.name) for record in records)
+    # Only the run knows all that a person has to type.
+    return tuple(replace(record, job=job.name, command=_command(job, options)) for record in records)
 
 
 def blank_record(
@@ -182,11 +183,14 @@ def _command(job: Job, options: RunOptions) -> str:
     if isinstance(one, NamedOptimizer):
         return optimizers_command(one.id, options.seed, device=job.device, thorough=options.effort == "thorough")
     if isinstance(one, UserOptimizer):
-        return repeat_command(one.path, one.case.id, options.seed, "converge")
-    if job.kind == "sweep":
+        command = repeat_command(one.path, one.case.id, options.seed, "converge")
+        command += " --effort thorough" if options.effort == "thorough" else ""
+    elif job.kind == "sweep":
         grid = None if options.grid is None else str(options.grid)
-        return rates_command(one.path, one.id, options.seed, grid=grid, seeds=options.seeds, device=job.device)
-    return repeat_command(one.path, one.id, options.seed, job.kind)
+        command = rates_command(one.path, one.id, options.seed, grid=grid, seeds=options.seeds, device=job.device)
+    else:
+        command = repeat_command(one.path, one.id, options.seed, job.kind)
+    return with_trust(command, options.trust)
 
 
 def _trust(options: RunOptions) -> Trust:

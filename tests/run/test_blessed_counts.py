@@ -259,7 +259,8 @@ def test_a_named_file_is_named_in_the_advice(here: Path) -> None:
     _bless(baseline=here / "mine.json")
     _write(here, HEAD + GD.replace("0.1", "0.2"))
     (record,) = _run(baseline=here / "mine.json").records
-    assert f"--bless --baseline {here / 'mine.json'}`" in record.message
+    assert f"--baseline {here / 'mine.json'} --bless`" in record.message
+    assert record.command.endswith(f"--baseline {here / 'mine.json'}")
 
 
 def test_a_case_of_the_same_name_in_another_file_is_another_case(here: Path) -> None:

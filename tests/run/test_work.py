@@ -91,6 +91,14 @@ def test_a_missing_device_is_a_skip_with_its_reason(jobs, monkeypatch):
     assert (record.outcome, record.message) == (Outcome.SKIPPED, "CUDA is not available")
 
 
+def test_the_command_trusts_what_the_run_trusted(cases):
+    """A record's command can be typed as it is: without its --trust the case's code would not run."""
+    folder = cases("raise")
+    options = RunOptions(trust=(str(folder), "my package"))
+    (record,) = run_job(plan(load_cases([folder]), options)[0], options)
+    assert record.command.endswith(f"--seed 0 --trust {folder} --trust 'my package'")
+
+
 def test_untrusted_code_is_not_run(cases):
     """A case's Python code does not run unless the caller trusts it."""
     folder = cases("leave")  # would end this very process
