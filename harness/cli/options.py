@@ -58,7 +58,7 @@ Recorded = Annotated[
         "--history",
         metavar="URL",
         help="Record the run in this history, a folder or URL; off: nowhere. (default: run and bench only, where"
-        " the project says, else reports/history if there is no --out)",
+        " \\[tool.harness] says, else reports/history if there is no --out)",
     ),
 ]
 Jobs = Annotated[

@@ -101,7 +101,7 @@ def converge(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Blessed step counts to compare with. (default: where the project says, else"
+            help="Blessed step counts to compare with. (default: where \\[tool.harness] says, else"
             " reports/baselines/converge.json)",
         ),
     ] = None,
