@@ -172,9 +172,15 @@ def _package_module(name: str, case: Case, trust: Trust) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"Cannot import Python code of {_who(case)}: module={name!r} is not there ({error}). Install it."
-        ) from error
+        raise UsageError(f"Cannot import Python code of {_who(case)}: {_missing(name, error)}") from error
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> str:
+    """Say whether a module is missing itself, or another one that it imports."""
+    if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+        return f"module={name!r} is not there ({error}). Install it."
+    what = "a module" if error.name is None else repr(error.name)
+    return f"the import of module={name!r} failed because {what} is missing ({error}). Install it, or do not import it."
 
 
 def _file_module(where: str, case: Case, trust: Trust) -> Any:

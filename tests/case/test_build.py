@@ -248,6 +248,26 @@ def test_missing_files_and_packages_are_refused(tmp_path):
         )
 
 
+def test_a_package_that_lacks_another_names_that_one(tmp_path, monkeypatch):
+    """Of a package that is there and imports one that is not, the latter is named as missing."""
+    package = tmp_path / "package_of_ours"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "ops.py").write_text("import no_such_package_xyz.part\n")
+    (package / "raises.py").write_text("raise ModuleNotFoundError('not built')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    text, trust = PYTHON.format(name="f", more=""), Trust(packages=("package_of_ours",))
+    with pytest.raises(UsageError) as caught:
+        _subject(tmp_path, text.replace("./code.py", "package_of_ours.ops"), trust)
+    assert "the import of module='package_of_ours.ops' failed because 'no_such_package_xyz' is missing" in str(
+        caught.value
+    )
+    with pytest.raises(UsageError, match=r"'package_of_ours\.raises' failed because a module is missing \(not built\)"):
+        _subject(tmp_path, text.replace("./code.py", "package_of_ours.raises"), trust)
+    with pytest.raises(UsageError, match=r"module='package_of_ours\.nowhere' is not there"):
+        _subject(tmp_path, text.replace("./code.py", "package_of_ours.nowhere"), trust)
+
+
 def test_packages_can_be_subjects(tmp_path):
     """A trusted package's function is imported."""
     text = HEAD + "inputs: {input: {}}\nfunction: {python: 'torch:sin'}\n"
