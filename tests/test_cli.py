@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import app as cli
+from harness.errors import NothingToRunError, UsageError
 from harness.records import ExitCode, Outcome
 from harness.run.journal import FILE_NAME, read_run
 
@@ -226,6 +227,29 @@ def test_a_report_of_nothing_is_a_message(here, harness):
     """A directory without a run is named, and the code is 2."""
     code, _, err = harness("report", "elsewhere")
     assert (code, "elsewhere" in err, "Traceback" in err) == (ExitCode.USAGE, True, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("out of order"), ExitCode.FAULT),
+        (UsageError("Cannot do it."), ExitCode.USAGE),
+        (NothingToRunError("Cannot find any."), ExitCode.NOTHING_RAN),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED),
+    ],
+)
+def test_a_fault_of_the_harness_has_a_code_of_its_own(harness, monkeypatch, error, expected):
+    """An exception that nobody expected keeps its traceback, is owned up to and is no failure; others are as ever."""
+
+    def broken():
+        raise error
+
+    monkeypatch.setattr("harness.case.jsonschema.schema_text", broken)
+    code, out, err = harness("schema")
+    assert (code, out) == (expected, "")
+    is_fault = expected == ExitCode.FAULT
+    assert ("Traceback" in err, "RuntimeError: out of order\nThis is a fault of harness" in err) == (is_fault, is_fault)
+    assert err.endswith("the case files of: harness schema\n") == is_fault
 
 
 def until(process, condition, tries=1200):

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from harness.cli import gate, installed, results, runs
+from harness.cli.options import command_line
 from harness.errors import HarnessError, NothingToRunError
 from harness.records import ExitCode
 
 app = typer.Typer(
     epilog=(
         "Exit codes: 0 all passed · 1 something failed · 2 the command or a case file is wrong · 3 nothing failed, but"
-        " something was inconclusive, vacuous or errored (1 with --strict) · 5 nothing ran · 130 interrupted."
+        " something was inconclusive, vacuous or errored (1 with --strict) · 5 nothing ran ·"
+        " 70 a fault of the harness itself · 130 interrupted."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -60,9 +62,24 @@ def main() -> None:
         _fail(error, ExitCode.NOTHING_RAN)
     except HarnessError as error:
         _fail(error, ExitCode.USAGE)
+    except Exception:  # noqa: BLE001  The process's boundary: whatever else comes this far is our fault.
+        _own_up()
 
 
 def _fail(error: HarnessError, code: int) -> None:
     """Say what is wrong, one line per fault, and end."""
     sys.stderr.write(f"{error}\n")
     sys.exit(code)
+
+
+def _own_up() -> None:
+    """Show the exception at hand, say that it is a fault of the harness and what to report, and end."""
+    import traceback
+    from importlib.metadata import version
+
+    traceback.print_exc()
+    sys.stderr.write(
+        f"This is a fault of harness {version('harness')}, no verdict on a case. Please report it, with the lines above"
+        f" and the case files of: {command_line()}\n"
+    )
+    sys.exit(ExitCode.FAULT)

@@ -36,6 +36,8 @@ class ExitCode:
     USAGE = 2
     UNDECIDED = 3
     NOTHING_RAN = 5
+    FAULT = 70
+    """A fault of the harness itself: EX_SOFTWARE of sysexits.h."""
     INTERRUPTED = 130
 
 
