@@ -5,7 +5,6 @@ It copies and names numbers; judging them is `harness.converge.verdict`'s job, r
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +26,7 @@ from harness.converge.problem import Problem
 from harness.converge.rates import Rates
 from harness.converge.reached import Reached
 from harness.converge.targets import targets
-from harness.converge.verdict import Scores
+from harness.converge.verdict import Scores, correct_digits
 from harness.errors import HarnessError, MissingPackageError, UsageError
 from harness.records import ConvergeRecord, Finding, Outcome
 
@@ -106,11 +105,6 @@ def with_parameters(
         final=_named(objective, final) if listed and finite else (),
         metric=metric + (_published_metric(objective, model, sizes, final) if finite else ()),
     )
-
-
-def correct_digits(error: float) -> float:
-    """Return the digits a relative error leaves correct: −log₁₀ of it, between 0 and 11, as NIST counts them."""
-    return min(11.0, max(0.0, -math.log10(error))) if error > 0 else 11.0
 
 
 def with_pictures(

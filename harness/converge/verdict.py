@@ -146,8 +146,15 @@ def _judge_arrival(
         )
     at = f"at step {descent.hit}" if descent.hit is not None else f"after {descent.steps} steps"
     arrived = f"arrived {at}: {_goal(entry, minimum, scores)}{_which(descent, entry, minimum)}"
+    if entry.digits is not None and descent.best_error is not None:
+        arrived += f", {correct_digits(descent.best_error):.1f} at best"
     left = f"{_growth_words(descent)}{_burst_words(descent, entry)}"
     return Outcome.PASS, f"{arrived}{_step_words(descent, rates)}{left}{_rate_words(rates)}"
+
+
+def correct_digits(error: float) -> float:
+    """Return the digits a relative error leaves correct: −log₁₀ of it, between 0 and 11, as NIST counts them."""
+    return min(11.0, max(0.0, -math.log10(error))) if error > 0 else 11.0
 
 
 def _which(descent: Descent, entry: ConvergeModel, minimum: Minimum | None) -> str:

@@ -53,6 +53,7 @@ def test_every_method_arrives(method: str) -> None:
     record = run(options={"method": method}, start=START, minimum=ONES, digits=8, steps=100)
     assert (record.outcome, record.status) == (Outcome.PASS, "hit"), record.message
     assert dict(record.metric)["correct digits"] >= 8
+    assert f"8 digits of the given minimum, {dict(record.metric)['correct digits']:.1f} at best" in record.message
 
 
 def test_jacobian_is_exact() -> None:

@@ -255,7 +255,7 @@ def test_a_descent_on_contours_plays_only_when_asked_and_pauses(motion, visit):
     assert slider.evaluate("element => element.value === element.max")
     head = "element => element.data.at(-1).x[0]"
     play.click()
-    # Paused from within the page: by the time a click from outside arrives on a busy machine, the descent may have ended.
+    # Paused from within the page: when a click from outside arrives, on a busy machine, the descent may have ended.
     pause = "([slider, play]) => Number(slider.value) >= 2 && (play.click(), true)"
     details.page.wait_for_function(pause, arg=[slider.element_handle(), play.element_handle()])
     assert play.text_content() == "Play"
