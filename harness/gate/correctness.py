@@ -16,13 +16,13 @@ from typing import IO
 
 from harness.errors import UsageError
 from harness.gate.records import Side, SideName
+from harness.gate.said import last_words
 from harness.gate.trees import Trees
 from harness.gate.verifier import CaseName, VerifyRequest, encode_request
 from harness.records import VerifyRecord
 from harness.run.journal import decode
 
 _STOP_S = 15.0
-_SHOWN_OUTPUT = 2000
 
 Records = Mapping[str, VerifyRecord]
 """Verifications by the id of their case."""
@@ -114,9 +114,5 @@ def pipe_of(pipe: IO[bytes] | None) -> IO[bytes]:
 
 
 def _died(side: Side, code: int, said: IO[bytes]) -> str:
-    said.seek(0)
-    text = said.read().decode(errors="replace").strip()[-_SHOWN_OUTPUT:]
-    return (
-        f"Cannot verify the {side.name} ({side.shown}): its process ended with {code}. Is this harness installed in "
-        f"{side.python!r}? It said:\n{text}"
-    )
+    why = last_words(side.python, said)
+    return f"Cannot verify the {side.name} ({side.shown}): its process ended with {code}. {why}"

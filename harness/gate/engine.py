@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 from harness.bench.comparison import Judgement, PairSamples, adjusted, confirm, screen, wide
 from harness.gate.options import OnProgress, Progress, TimingOptions, untold
@@ -57,7 +56,6 @@ def time_sides(
     options: TimingOptions,
     on_progress: OnProgress = untold,
     *,
-    output: Path | None = None,
     make_pair: MakePair | None = None,
 ) -> tuple[Compared, ...]:
     """Time candidates on both sides and judge each of their workloads.
@@ -68,7 +66,6 @@ def time_sides(
         candidates: cases both sides have, as `workloads.candidates` gives them.
         options: how.
         on_progress: told before each workload of each pair of processes.
-        output: file that collects what user code prints.
         make_pair: starts a pair of processes (for tests).
 
     Returns:
@@ -77,7 +74,7 @@ def time_sides(
     Raises:
         LostError: timing processes do not even start.
     """
-    make = make_pair or partial(start_pair, base, head, options, output=output)
+    make = make_pair or partial(start_pair, base, head, options)
     timing = _Timing(options=options, make=make, on_progress=on_progress, one_python=base.python == head.python)
     if not candidates:
         return ()

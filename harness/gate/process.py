@@ -5,19 +5,19 @@ What it is asked is `pair`'s business. A process that ends or is stopped is lost
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from harness.errors import HarnessError
 from harness.gate.protocol import PROTOCOL, Answer, Hello, Request, decode_answer, encode_request
+from harness.gate.said import last_words
 
 START_LIMIT_S = 120.0
 """Longest that starting may take: importing torch from a cold disk is slow."""
@@ -49,7 +49,6 @@ class TimingProcess:
         *,
         limit_s: float,
         environment: Mapping[str, str] | None = None,
-        output: Path | None = None,
     ) -> None:
         """Start the process, without waiting until it is ready; `greet` does.
 
@@ -58,21 +57,30 @@ class TimingProcess:
             cwd: the side's tree.
             limit_s: longest that one answer may take.
             environment: its environment variables; None is this process's.
-            output: file that collects what user code prints; None drops it.
+
+        Raises:
+            LostError: there is no such program.
         """
         self._limit_s = limit_s
         self._reason = ""
         self._deadline: float | None = None
-        with open(output or os.devnull, "ab") as errors:  # noqa: PTH123  os.devnull is a text
+        self._python = command[0]
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
+        try:
             self._process = subprocess.Popen(
                 command,
                 cwd=cwd,
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=errors,
+                stderr=self._said,
                 start_new_session=sys.platform != "win32",  # Ctrl-C reaches the gate alone, which stops its processes
             )
+        except OSError as error:
+            self._said.close()
+            raise LostError(
+                f"python={self._python!r} cannot be started ({error}). Name another interpreter."
+            ) from error
         self._requests = cast("BinaryIO", self._process.stdin)
         self._answers = cast("BinaryIO", self._process.stdout)
         self._closed = threading.Event()
@@ -82,9 +90,12 @@ class TimingProcess:
         """Wait until the process is ready.
 
         Raises:
-            LostError: it ended before, or is of another version.
+            LostError: it ended before, with the end of what it said; or it is of another version.
         """
-        answer = self._read(max(START_LIMIT_S, self._limit_s))
+        try:
+            answer = self._read(max(START_LIMIT_S, self._limit_s))
+        except LostError as lost:
+            raise LostError(f"{lost}. {last_words(self._python, self._said)}") from lost
         if not isinstance(answer, Hello) or answer.protocol != PROTOCOL:
             self._reason = "it runs another version of the harness; install the same one on both sides"
             self.close()
@@ -113,6 +124,7 @@ class TimingProcess:
         with suppress(OSError):
             self._requests.close()
         self._answers.close()
+        self._said.close()
 
     def _read(self, limit_s: float) -> Answer:
         self._deadline = time.monotonic() + limit_s

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ConfigDict, TypeAdapter
@@ -83,7 +81,6 @@ def self_test(
     environment: Environment | None = None,
     on_progress: OnProgress = untold,
     on_repetition: Callable[[SelfTest], None] | None = None,
-    output: Path | None = None,
     time: TimeSides | None = None,
 ) -> SelfTest:
     """Time one tree against itself until there are comparisons enough for every effect.
@@ -97,13 +94,12 @@ def self_test(
         environment: where this happens, for the record.
         on_progress: told where the timing stands.
         on_repetition: given what there is after each repetition, so that an interrupted test has not been for nothing.
-        output: file that collects what user code prints.
         time: times both sides (for tests).
 
     Returns:
         The repetitions, in order; without a workload that can be timed there is one, which says why.
     """
-    run = time or partial(time_sides, output=output)
+    run = time or time_sides
     chosen = [replace(each, passes=(_costliest(each.passes),)) for each in _spread(candidates)]
     found = SelfTest(margin=options.margin, environment=environment)
     counts = dict.fromkeys(dict.fromkeys((0.0, *effects)), 0)

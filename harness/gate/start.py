@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from random import Random
 
 from harness.gate.options import TimingOptions
 from harness.gate.pair import Pair
-from harness.gate.process import TimingProcess
+from harness.gate.process import LostError, TimingProcess
 from harness.gate.records import Side
 
 WORKER = "harness.gate.worker"
@@ -20,7 +20,7 @@ anew with every call, or do not, as the heap of each process happens to lie: two
 by tens of per cent for good."""
 
 
-def start_pair(base: Side, head: Side, options: TimingOptions, number: int, output: Path | None = None) -> Pair:
+def start_pair(base: Side, head: Side, options: TimingOptions, number: int) -> Pair:
     """Start both processes and wait until they are ready.
 
     Both run on one core, so that whatever else the machine does slows both; the cores take turns from pair to pair.
@@ -31,33 +31,38 @@ def start_pair(base: Side, head: Side, options: TimingOptions, number: int, outp
         head: the head side.
         options: how they time.
         number: the pair's number: with the seed, it gives the core and every random choice.
-        output: file that collects what user code prints.
 
     Raises:
-        LostError: one of them did not come up.
+        LostError: one of them did not come up; says of which side, and what it said.
     """
     order = Random(f"{options.seed} pair {number}")
     environment = {**os.environ, **KEPT_MEMORY, "PYTHONHASHSEED": str(order.randrange(1, 2**32))}
     environment |= {name: str(options.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     core = core_for(number) if options.threads == 1 else None
-    started = [
-        TimingProcess(
-            command_of(side, other, options, core),
-            side.root,
-            limit_s=options.limit_s,
-            environment=environment,
-            output=output,
-        )
-        for side, other in ((base, head), (head, base))
-    ]
+    started: list[TimingProcess] = []
     try:
-        for process in started:
-            process.greet()
+        for side, other in ((base, head), (head, base)):
+            command = command_of(side, other, options, core)
+            with _named(side):
+                process = TimingProcess(command, side.root, limit_s=options.limit_s, environment=environment)
+            started.append(process)
+        for side, process in zip((base, head), started, strict=True):
+            with _named(side):
+                process.greet()
     except BaseException:
         for process in started:
             process.close()
         raise
     return Pair(started[0], started[1], options, order)
+
+
+@contextmanager
+def _named(side: Side) -> Iterator[None]:
+    """Say which side's process did not start."""
+    try:
+        yield
+    except LostError as lost:
+        raise LostError(f"Cannot time the {side.name} ({side.shown or side.root}): {lost}") from lost
 
 
 def core_for(number: int) -> int | None:

@@ -2,8 +2,8 @@
 
 This package is imported first and from where it is installed, so the instrument is the same on both sides; only then is
 the tree put in front of what user code is imported from. Requests come as lines on standard input, answers go out as
-lines on what was standard output when the process started; what user code prints goes to standard error. The process
-ends when its input does.
+lines on what was standard output when the process started. Standard error has what keeps the process from starting;
+what user code prints from then on is dropped. The process ends when its input does.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slowest_call_s=options.slowest_call_s,
     )
     answers.write(encode_answer(Hello(protocol=PROTOCOL, python=platform.python_version(), torch=torch.__version__)))
+    redirect(Path(os.devnull))  # calls by the million may print; only what keeps a process from starting is kept
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         serve(subjects, sys.stdin.buffer, answers, injected=options.injected)

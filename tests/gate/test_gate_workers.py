@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from harness.gate.options import TimingOptions
 from harness.gate.process import LostError, TimingProcess, ended
 from harness.gate.protocol import PROTOCOL, Sample
 from harness.gate.records import Side
+from harness.gate.start import start_pair
 from harness.gate.workloads import candidates
 
 CASES = """\
@@ -194,6 +196,26 @@ def test_a_process_that_does_not_come_up_is_lost(tmp_path):
             process.ask(Sample(calls=1))
     finally:
         process.close()
+
+
+def test_a_worker_that_fails_at_import_shows_why(trees, tmp_path, monkeypatch):
+    """The side is named, and the end of what its process said is shown, be it short or long."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for text in ("", "import sys\nsys.stderr.write('chatter ' * 100_000)\n"):
+        (tmp_path / "torch.py").write_text(text + "raise ImportError('libtorch.so is not there')\n")
+        with pytest.raises(LostError) as caught:
+            start_pair(*trees, OPTIONS, 1)
+        message = str(caught.value)
+        assert message.startswith(f"Cannot time the base ({trees[0].root}): the process ended itself with status 1. Is")
+        assert message.endswith("ImportError: libtorch.so is not there")
+        assert len(message) < 3000
+
+
+def test_an_interpreter_that_is_not_there_is_lost(trees, tmp_path):
+    """A program that cannot be started is named with its side."""
+    head = replace(trees[1], python=str(tmp_path / "nowhere"))
+    with pytest.raises(LostError, match=r"Cannot time the head .*python='.*nowhere' cannot be started"):
+        start_pair(trees[0], head, OPTIONS, 1)
 
 
 def test_a_hang_is_stopped(tmp_path):
