@@ -1,5 +1,6 @@
 """The command line: what it prints where, and what it ends with."""
 
+import errno
 import json
 import os
 import signal
@@ -233,6 +234,8 @@ def test_a_report_of_nothing_is_a_message(here, harness):
     ("error", "expected"),
     [
         (RuntimeError("out of order"), ExitCode.FAULT),
+        (OSError(errno.EBADF, "bad file descriptor"), ExitCode.FAULT),
+        (OSError(errno.ENOSPC, "no space left"), ExitCode.USAGE),
         (UsageError("Cannot do it."), ExitCode.USAGE),
         (NothingToRunError("Cannot find any."), ExitCode.NOTHING_RAN),
         (KeyboardInterrupt(), ExitCode.INTERRUPTED),
@@ -248,7 +251,7 @@ def test_a_fault_of_the_harness_has_a_code_of_its_own(harness, monkeypatch, erro
     code, out, err = harness("schema")
     assert (code, out) == (expected, "")
     is_fault = expected == ExitCode.FAULT
-    assert ("Traceback" in err, "RuntimeError: out of order\nThis is a fault of harness" in err) == (is_fault, is_fault)
+    assert ("Traceback" in err, f"{error}\nThis is a fault of harness" in err) == (is_fault, is_fault)
     assert err.endswith("the case files of: harness schema\n") == is_fault
 
 

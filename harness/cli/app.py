@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from harness.cli import gate, installed, results, runs
 from harness.cli.options import command_line
-from harness.errors import HarnessError, NothingToRunError
+from harness.errors import HarnessError, NothingToRunError, UsageError
 from harness.records import ExitCode
 
 app = typer.Typer(
@@ -62,7 +63,9 @@ def main() -> None:
         _fail(error, ExitCode.NOTHING_RAN)
     except HarnessError as error:
         _fail(error, ExitCode.USAGE)
-    except Exception:  # noqa: BLE001  The process's boundary: whatever else comes this far is our fault.
+    except Exception as error:  # noqa: BLE001  The process's boundary: whatever else comes this far is our fault.
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _fail(UsageError(f"Cannot write: {error}. Make room for it, and run the command again."), ExitCode.USAGE)
         _own_up()
 
 
