@@ -323,15 +323,16 @@ def test_ids_are_unique() -> None:
 
 def test_turned_quadratics_use_the_best_values() -> None:
     """Rates and momenta of the turned quadratics are the published best ones for their condition."""
-    for condition in (100.0, 1e4, 1e6):
-        name = {100.0: "100", 1e4: "1e4", 1e6: "1e6"}[condition]
+    for condition, name in ((100.0, "100"), (1e4, "1e4"), (1e6, "1e6")):
         (case,) = [one for one in load_cases([CASES / "optimizers"]) if one.id == f"quadratic-condition-{name}"]
-        descent, heavy, nesterov, *_ = case.model.converge
+        descent, *others = [one for one in case.model.converge if one.optimizer in ("GD", "SGD")]
+        heavy, *halved = [one for one in others if not one.options.get("nesterov")]
+        (nesterov,) = [one for one in others if one.options.get("nesterov")]
         root = np.sqrt(condition)
         assert descent.options["lr"] == pytest.approx(2 / (1 + 1 / condition), rel=1e-12)
         assert nesterov.options["momentum"] == pytest.approx((root - 1) / (root + 1), rel=1e-12)
-        if condition < 1e4:  # above, the best values' transient counts as diverged: see the case
-            assert heavy.options["lr"] == pytest.approx(4 / (1 + 1 / root) ** 2, rel=1e-12)
-            assert heavy.options["momentum"] == pytest.approx(((root - 1) / (root + 1)) ** 2, rel=1e-12)
-        else:
-            assert heavy.options["momentum"] == pytest.approx((1 - np.sqrt(2.0 / condition)) ** 2, rel=1e-12)
+        assert heavy.options["lr"] == pytest.approx(4 / (1 + 1 / root) ** 2, rel=1e-12)
+        assert heavy.options["momentum"] == pytest.approx(((root - 1) / (root + 1)) ** 2, rel=1e-12)
+        assert len(halved) == (condition > 100)
+        for one in halved:
+            assert one.options["momentum"] == pytest.approx((1 - np.sqrt(2.0 / condition)) ** 2, rel=1e-12)

@@ -103,14 +103,6 @@ def test_a_gate_is_no_run(call, monkeypatch):
     assert (code, "add='gate' holds a gate" in err, Path("kept").exists()) == (2, True, False)
 
 
-@pytest.mark.parametrize("command", ["bench", "converge"])
-def test_help_says_where_a_default_comes_from(call, monkeypatch, command):
-    """No word of it is lost as markup."""
-    monkeypatch.setenv("COLUMNS", "300")
-    out = " ".join(call(command, "--help")[1].split())
-    assert "where the project says, else" in out
-
-
 def test_a_run_is_recorded_where_asked(call):
     """`--history` records any command's run, and says where; without it `verify` records nothing."""
     Path("case.yaml").write_text(CASE)
