@@ -101,7 +101,9 @@ def gate(
         else:
             code = _go(options, out or default_directory("gate"), as_json=json, latest=out is None)
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted: nothing was compared, and the base's worktree is removed.\n")
+        kept = "what repetitions were done, selftest.json has"
+        gone = "nothing was compared, and the base's worktree is removed"
+        sys.stderr.write(f"Interrupted: {kept if self_test else gone}.\n")
         code = ExitCode.INTERRUPTED
     raise typer.Exit(code)
 
