@@ -77,8 +77,7 @@ def run_job(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
                 traceback="".join(tracebacks.format_exception(error)),
             ),
         )
-    # Only the run knows all that a person has to type.
-    return tuple(replace(record, job=job.name, command=_command(job, options)) for record in records)
+    return tuple(_repeatable(replace(record, job=job.name), _command(job, options)) for record in records)
 
 
 def blank_record(
@@ -173,6 +172,14 @@ def _do(job: Job, options: RunOptions) -> tuple[CaseRecord, ...]:
             ceilings=job.ceilings,
         ),
     )
+
+
+def _repeatable(record: CaseRecord, command: str) -> CaseRecord:
+    """Return a record, and its findings, with the command that repeats it: only the run knows all that is in it."""
+    if isinstance(record, VerifyRecord | ConvergeRecord):
+        findings = tuple(replace(one, command=one.command and command) for one in record.findings)
+        return replace(record, command=command, findings=findings)
+    return replace(record, command=command)
 
 
 def _command(job: Job, options: RunOptions) -> str:

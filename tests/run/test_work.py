@@ -92,11 +92,14 @@ def test_a_missing_device_is_a_skip_with_its_reason(jobs, monkeypatch):
 
 
 def test_the_command_trusts_what_the_run_trusted(cases):
-    """A record's command can be typed as it is: without its --trust the case's code would not run."""
-    folder = cases("raise")
-    options = RunOptions(trust=(str(folder), "my package"))
+    """Commands can be typed as they are: without its --trust the case's code would not run."""
+    folder = cases("chatter")
+    other = folder.parent / "my code"
+    other.mkdir()
+    options = RunOptions(trust=(str(folder), str(other)), effort="quick")
     (record,) = run_job(plan(load_cases([folder]), options)[0], options)
-    assert record.command.endswith(f"--seed 0 --trust {folder} --trust 'my package'")
+    assert record.command.endswith(f"--seed 0 --trust {folder} --trust '{other}'")
+    assert {finding.command for finding in record.findings} == {record.command}
 
 
 def test_untrusted_code_is_not_run(cases):
